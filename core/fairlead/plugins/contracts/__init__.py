@@ -1,0 +1,1 @@
+"""The typed protocols a plugin can implement, one module per kind."""

@@ -1,0 +1,42 @@
+"""What an importer and a content rule implement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from fairlead.plugins.manifest import Manifest
+
+
+@runtime_checkable
+class Importer(Protocol):
+    """Knows one export format: proposes a mapping from its column names to the fields of a fact."""
+
+    manifest: Manifest
+
+    def propose(self, header: Sequence[str]) -> Mapping[str, str] | None:
+        """Field by column name for a header it recognises, ``None`` for any other."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One place in a text that a rule objects to; ``start`` and ``end`` count characters."""
+
+    start: int
+    end: int
+    severity: str
+    message: str
+    suggestion: str = ""
+
+
+@runtime_checkable
+class ContentRule(Protocol):
+    """Checks a text before it is sent or published."""
+
+    manifest: Manifest
+
+    def check(self, text: str, channel: str, settings: Any) -> Sequence[Finding]:
+        """What is wrong with ``text`` for ``channel``; empty when nothing is."""
+        ...
