@@ -1,0 +1,1 @@
+"""The rule language, tags, segments, scores and stages."""

@@ -1,0 +1,1 @@
+"""Agency, clients, members, API tokens and plugin sets."""

@@ -1,0 +1,1 @@
+"""Profiles, identities, merge and split, consent, imports."""

@@ -1,0 +1,1 @@
+"""Events, orders, touches and channel metrics: what happened."""

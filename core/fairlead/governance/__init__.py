@@ -1,0 +1,1 @@
+"""Permissions, audit, secrets, jobs, idempotency."""

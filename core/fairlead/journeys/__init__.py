@@ -1,0 +1,1 @@
+"""Journeys: graph, validation, enrolment, the set-based engine."""

@@ -1,0 +1,1 @@
+"""The outbox: messages, guards before a send, dispatch, receipts."""

@@ -1,0 +1,1 @@
+"""Engine, sessions, column types, keys and bulk loading."""

@@ -1,0 +1,1 @@
+"""The registry of connected channel accounts: state, settings, health, sync."""

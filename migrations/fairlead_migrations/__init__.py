@@ -1,0 +1,1 @@
+"""Alembic scripts of the core, run by :mod:`fairlead.storage.migrate`."""
