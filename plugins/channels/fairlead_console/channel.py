@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 from fairlead.plugins import Capability, Kind, Manifest, Title
 from fairlead.plugins.contracts.channel import (
@@ -16,7 +14,7 @@ from fairlead.plugins.contracts.channel import (
     SendResult,
     SendState,
 )
-from fairlead_console.client import MessageFile
+from fairlead_console.client import MessageFile, message_file
 from fairlead_console.mapping import external_id, to_line
 from fairlead_console.settings import ConsoleSettings
 
@@ -45,12 +43,10 @@ class ConsoleChannel:
 
     def __init__(self, address_kinds: Sequence[str] = DEFAULT_ADDRESS_KINDS) -> None:
         self.address_kinds: tuple[str, ...] = tuple(address_kinds)
-        self._files: dict[Path, MessageFile] = {}
-        self._lock = threading.Lock()
 
     def check(self, context: ChannelContext) -> Health:
         """Open the file as a send would. Raises ``FixSettings`` when that fails."""
-        self._file(context).probe()
+        _file(context).probe()
         return Health(HealthState.OK)
 
     def limits(self, context: ChannelContext) -> SendLimits:  # noqa: ARG002 - the protocol's
@@ -64,14 +60,13 @@ class ConsoleChannel:
             (external_id(message.key), to_line(message, client=context.client, account=context.account, now=now))
             for message in messages
         ]
-        self._file(context).append_new(lines)
+        _file(context).append_new(lines)
         return [
             SendResult(message.key, SendState.SENT, external_id=name)
             for message, (name, _) in zip(messages, lines, strict=True)
         ]
 
-    def _file(self, context: ChannelContext) -> MessageFile:
-        settings: ConsoleSettings = context.settings
-        path = settings.path.absolute()
-        with self._lock:
-            return self._files.setdefault(path, MessageFile(path))
+
+def _file(context: ChannelContext) -> MessageFile:
+    settings: ConsoleSettings = context.settings
+    return message_file(settings.path.absolute())

@@ -8,6 +8,7 @@ was ever told that it was sent, so the next writer cuts it off.
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import stat
 import threading
@@ -93,3 +94,9 @@ class MessageFile:
             os.ftruncate(descriptor, position)
         self._read_to = position
         return position
+
+
+@functools.lru_cache(maxsize=64)
+def message_file(path: Path) -> MessageFile:
+    """The file at ``path`` with what this process knows of it; forgetting one only costs reading it again."""
+    return MessageFile(path)
