@@ -1,0 +1,1 @@
+"""How the sample is made: words, people, orders, activity, then the files and the dirt in them."""
