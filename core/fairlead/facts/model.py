@@ -2,6 +2,8 @@
 
 Channels and event types are small integers given out at the door (:class:`Code`). ``fingerprint`` is 128 bits of
 BLAKE2b over source and source id, so the unique index stays narrow. Money is in minor units of ``currency``.
+``identity_id`` is the identity that brought the fact: when two people turn out to be one, or one to be two, facts follow
+their identity.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ class Event(Tenant, Base):
     id: Mapped[Id]
     fingerprint: Mapped[Blind]
     profile_id: Mapped[int | None] = mapped_column(sa.BigInteger)
+    identity_id: Mapped[int | None] = mapped_column(sa.BigInteger)
     type_code: Mapped[int] = mapped_column(sa.Integer)
     channel_code: Mapped[int] = mapped_column(sa.Integer)
     at: Mapped[dt.datetime]
@@ -66,6 +69,7 @@ class Order(Tenant, Base):
     id: Mapped[Id]
     source_id: Mapped[str] = mapped_column(sa.String(64))
     profile_id: Mapped[int | None] = mapped_column(sa.BigInteger)
+    identity_id: Mapped[int | None] = mapped_column(sa.BigInteger)
     channel_code: Mapped[int] = mapped_column(sa.Integer)
     status: Mapped[str] = mapped_column(sa.String(12))
     currency: Mapped[str] = mapped_column(sa.String(3))
@@ -106,6 +110,7 @@ class Touch(Tenant, Base):
     id: Mapped[Id]
     fingerprint: Mapped[Blind]
     profile_id: Mapped[Ref]
+    identity_id: Mapped[Ref]
     channel_code: Mapped[int] = mapped_column(sa.Integer)
     kind: Mapped[str] = mapped_column(sa.String(16))
     at: Mapped[dt.datetime]

@@ -1,33 +1,80 @@
 """One small interface for bulk writes: ``executemany`` on SQLite, binary ``COPY`` on PostgreSQL.
 
-Rows are columns: a mapping from column name to a sequence, all of one length. Nothing here reads; the tenant column is
-required and checked, since the ORM's criteria do not reach this path (row-level security still does).
+Rows come as columns: a mapping from column name to a sequence, all of one length. Nothing here reads. The client is
+the session's, always, since the ORM's criteria do not reach this path (row-level security still does).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
-from fairlead.storage.base import Tenant
+from fairlead.storage.base import Base
 from fairlead.storage.scope import ScopeViolation
 from fairlead.storage.session import ScopedSession
 
 Columns = Mapping[str, Sequence[Any] | np.ndarray[Any, Any]]
 
-_COPY_TYPES = {"BIGINT": "int8", "INTEGER": "int4", "SMALLINT": "int2", "BYTEA": "bytea", "TEXT": "text"}
+_COPY_TYPES = {
+    "BIGINT": "int8",
+    "INTEGER": "int4",
+    "SMALLINT": "int2",
+    "BYTEA": "bytea",
+    "TEXT": "text",
+    "JSONB": "bytea",
+    "DOUBLE PRECISION": "float8",
+    "BOOLEAN": "bool",
+    "DATE": "date",
+}
 
 
-def insert(session: ScopedSession, entity: type[Tenant], columns: Columns, *, ignore_known: bool = False) -> int:
-    """Append rows to ``entity``'s table in the session's client and say how many were new.
+@dataclass(frozen=True, slots=True)
+class NewerWins:
+    """What happens when ``key`` is known: every column but ``keep`` is replaced if ``version`` is greater.
 
-    ``columns`` leaves ``client_id`` out. With ``ignore_known`` a row that meets a unique constraint is passed over;
-    without it that is an error. Values are as the driver takes them: instants in epoch milliseconds, JSON as text.
+    Columns in ``fill`` keep their old value where the new one is null.
     """
-    table: sa.Table = entity.__table__  # type: ignore[attr-defined]
+
+    key: tuple[str, ...]
+    version: str
+    keep: tuple[str, ...] = ()
+    fill: tuple[str, ...] = ()
+
+    def clause(self, table: str, names: Sequence[str]) -> str:
+        """The ON CONFLICT clause."""
+        changes = []
+        for name in names:
+            if name in self.keep or name in self.key:
+                continue
+            new = f'excluded."{name}"'
+            value = f'coalesce({new}, "{table}"."{name}")' if name in self.fill else new
+            changes.append(f'"{name}" = {value}')
+        key = ", ".join(f'"{name}"' for name in ("client_id", *self.key))
+        return (
+            f"ON CONFLICT ({key}) DO UPDATE SET {', '.join(changes)}"
+            f' WHERE excluded."{self.version}" > "{table}"."{self.version}"'
+        )
+
+
+def insert(
+    session: ScopedSession,
+    entity: type[Base],
+    columns: Columns,
+    *,
+    ignore_known: bool = False,
+    newer_wins: NewerWins | None = None,
+) -> int:
+    """Write rows to ``entity``'s table in the session's client; the answer is how many rows it took or changed.
+
+    ``columns`` leaves ``client_id`` out. With ``ignore_known`` a row that meets a unique constraint is passed over, with
+    ``newer_wins`` it may replace the known one; with neither it is an error. Values are as the driver takes them:
+    instants in epoch milliseconds, JSON as text.
+    """
+    table: sa.Table = entity.__table__  # type: ignore[assignment]
     names = list(columns)
     if "client_id" in names:
         raise ScopeViolation("the client is the session's")
@@ -37,10 +84,11 @@ def insert(session: ScopedSession, entity: type[Tenant], columns: Columns, *, ig
     client_id = session.client_id
     session.flush()
     connection = session.connection()
-    rows: Iterable[tuple[Any, ...]] = zip(*lists, strict=True)
+    rows = zip(*lists, strict=True)
+    conflict = newer_wins.clause(table.name, names) if newer_wins else "ON CONFLICT DO NOTHING" if ignore_known else ""
     if session.is_postgresql:
-        return _copy(connection, table, names, rows, client_id, ignore_known)
-    return _execute_many(connection, table, names, rows, client_id, ignore_known)
+        return _copy(connection, table, names, rows, client_id, conflict, newer_wins)
+    return _execute_many(connection, table, names, rows, client_id, conflict)
 
 
 def _execute_many(
@@ -49,15 +97,13 @@ def _execute_many(
     names: list[str],
     rows: Iterable[tuple[Any, ...]],
     client_id: int,
-    ignore_known: bool,
+    conflict: str,
 ) -> int:
-    verb = "INSERT OR IGNORE" if ignore_known else "INSERT"
     marks = ", ".join("?" * len(names))
-    quoted = ", ".join(f'"{name}"' for name in names)
     raw = connection.connection.driver_connection
     assert raw is not None
     cursor = raw.executemany(
-        f'{verb} INTO "{table.name}" (client_id, {quoted}) VALUES ({int(client_id)}, {marks})',  # noqa: S608 -- names are ours
+        f'INSERT INTO "{table.name}" (client_id, {_quoted(names)}) VALUES ({int(client_id)}, {marks}) {conflict}',  # noqa: S608 - names are ours
         rows,
     )
     return int(cursor.rowcount)
@@ -69,33 +115,40 @@ def _copy(
     names: list[str],
     rows: Iterable[tuple[Any, ...]],
     client_id: int,
-    ignore_known: bool,
+    conflict: str,
+    newer_wins: NewerWins | None,
 ) -> int:
     raw = connection.connection.driver_connection
     assert raw is not None
     types = ["int8", *(_copy_type(table.c[name], connection.dialect) for name in names)]
     json_at = [at for at, name in enumerate(names, 1) if isinstance(table.c[name].type, sa.JSON)]
-    quoted = ", ".join(f'"{name}"' for name in ("client_id", *names))
-    target = f'"{table.name}"'
+    quoted = f"client_id, {_quoted(names)}"
     with raw.cursor() as cursor:
-        if ignore_known:
+        target = f'"{table.name}"'
+        if conflict:
             # COPY has no ON CONFLICT, so the rows pass through a table of this transaction.
-            cursor.execute(
-                f'CREATE TEMP TABLE fairlead_bulk ON COMMIT DROP AS SELECT {quoted} FROM {target} WITH NO DATA'  # noqa: S608
-            )
+            cursor.execute(f"CREATE TEMP TABLE fairlead_bulk ON COMMIT DROP AS SELECT {quoted} FROM {target} LIMIT 0")  # noqa: S608
             target = "fairlead_bulk"
         with cursor.copy(f"COPY {target} ({quoted}) FROM STDIN (FORMAT BINARY)") as copy:
             copy.set_types(types)
             for row in rows:
                 copy.write_row(_as_jsonb((client_id, *row), json_at) if json_at else (client_id, *row))
         written = int(cursor.rowcount)
-        if ignore_known:
-            cursor.execute(
-                f'INSERT INTO "{table.name}" ({quoted}) SELECT {quoted} FROM fairlead_bulk ON CONFLICT DO NOTHING'  # noqa: S608
-            )
+        if conflict:
+            # One statement may not change a row twice, so only the newest of equal keys goes on.
+            once = ""
+            if newer_wins:
+                key = _quoted(newer_wins.key)
+                once = f'DISTINCT ON ({key}) '
+                conflict = f'ORDER BY {key}, "{newer_wins.version}" DESC {conflict}'
+            cursor.execute(f'INSERT INTO "{table.name}" ({quoted}) SELECT {once}{quoted} FROM fairlead_bulk {conflict}')  # noqa: S608
             written = int(cursor.rowcount)
             cursor.execute("DROP TABLE fairlead_bulk")
     return written
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
 
 
 def _as_jsonb(row: tuple[Any, ...], json_at: list[int]) -> list[Any]:
@@ -108,15 +161,5 @@ def _as_jsonb(row: tuple[Any, ...], json_at: list[int]) -> list[Any]:
 
 
 def _copy_type(column: sa.Column[Any], dialect: sa.Dialect) -> str:
-    name = str(column.type.compile(dialect=dialect)).upper()
-    if name.startswith("VARCHAR") or name.startswith("CHAR"):
-        return "text"
-    if name.startswith("JSONB"):
-        return "bytea"
-    if name in ("DOUBLE PRECISION", "FLOAT"):
-        return "float8"
-    if name == "BOOLEAN":
-        return "bool"
-    if name == "DATE":
-        return "date"
-    return _COPY_TYPES[name]
+    name = str(column.type.compile(dialect=dialect)).upper().partition("(")[0]
+    return "text" if name in ("VARCHAR", "CHAR") else _COPY_TYPES[name]

@@ -1,0 +1,274 @@
+"""From identities to people: which profile each row of a batch belongs to.
+
+Rows that share a strong identity are one person (connected components over identity codes). A component that meets no
+known profile becomes a new one; one that meets several merges them into the oldest. Blocked values never link, and a
+value seen with more than :data:`SHARED_LIMIT` values of another strong kind is a shared one (a shop's own phone, a
+test account): it is blocked and reported instead of gluing strangers together. Weak identities follow the person they
+are seen with and never join two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from fairlead.customers.identifiers import is_strong
+from fairlead.customers.merging import merge_profiles
+from fairlead.customers.model import BlockedIdentity, Identity, Profile
+from fairlead.storage import bulk, ids
+from fairlead.storage.locks import lock
+from fairlead.storage.types import to_millis
+from fairlead.work import Work
+
+SHARED_LIMIT = 8
+LOOKUP = 5000
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimColumn:
+    """One identity per row, or ``None``; values are normalised already. ``scope`` is the app or shop it is valid in."""
+
+    kind: str
+    values: Sequence[str | None]
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """Profile and identity per row, shape ``(rows,)``, 0 where there is none; and what became of the profiles."""
+
+    profile_ids: IntArray
+    identity_ids: IntArray
+    created: int = 0
+    merged: int = 0
+    blocked: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Claims:
+    """The distinct identities of a batch by code, and which row claims which, rows rising, by preference within."""
+
+    keys: list[tuple[str, str, str]]
+    blinds: list[bytes]
+    strong: BoolArray
+    row: IntArray
+    code: IntArray
+
+
+def link(work: Work, columns: Sequence[ClaimColumn], source: str) -> Linked:
+    """Find or make the profile of each row, remember new identities, merge what turns out to be one person.
+
+    All columns have one length. Columns stand in order of preference: the first identity a row claims is the one its
+    fact will follow. Costs a constant number of statements per :data:`LOOKUP` distinct values.
+    """
+    rows = len(columns[0].values) if columns else 0
+    claims = _collect(work, columns)
+    if not claims.keys:
+        return Linked(np.zeros(rows, np.int64), np.zeros(rows, np.int64))
+    lock(work.session, f"identities/{work.client_id}")
+    identity, holder = _look_up(work, claims)
+    usable = _not_blocked(work, claims)
+    shared = _shared(claims, usable)
+    blocked = _block(work, claims, shared)
+    usable &= ~shared
+
+    labels, profiles = _components(claims, usable, holder)
+    row_label = _label_rows(rows, claims, usable, labels, holder)
+    owner, merged = _merge_owners(work, labels[len(claims.keys) :], profiles, int(labels.max()) + 1, source)
+    created = _create_profiles(work, owner, row_label)
+    identity = _remember(work, claims, usable & (identity == 0), identity, owner[labels[: len(claims.keys)]], source)
+
+    profile_ids = np.where(row_label >= 0, owner[row_label], 0)
+    identity_ids = np.zeros(rows, np.int64)
+    ok = usable[claims.code]
+    # Claims stand by preference, so writing them backwards leaves each row its first.
+    identity_ids[claims.row[ok][::-1]] = identity[claims.code[ok]][::-1]
+    return Linked(profile_ids, identity_ids, created, merged, blocked)
+
+
+def _collect(work: Work, columns: Sequence[ClaimColumn]) -> _Claims:
+    keys: list[tuple[str, str, str]] = []
+    blinds: list[bytes] = []
+    rows, codes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for column in columns:
+        distinct: dict[str, int] = {}
+        claimed = [(at, distinct.setdefault(value, len(distinct))) for at, value in enumerate(column.values) if value]
+        if not claimed:
+            continue
+        pairs = np.array(claimed, np.int64)
+        rows.append(pairs[:, 0])
+        codes.append(pairs[:, 1] + len(keys))
+        keys += ((column.kind, column.scope, value) for value in distinct)
+        blinds += work.vault.blind_many(work.client_id, column.kind, distinct)
+    row, code = np.concatenate(rows), np.concatenate(codes)
+    row, code = _same_value_once(keys, row, code)
+    order = np.argsort(row, kind="stable")
+    strong = np.fromiter((is_strong(kind) for kind, _, _ in keys), bool, len(keys))
+    return _Claims(keys, blinds, strong, row[order], code[order])
+
+
+def _same_value_once(keys: list[tuple[str, str, str]], row: IntArray, code: IntArray) -> tuple[IntArray, IntArray]:
+    """Two columns may hold the same kind (two phones of one order); equal values then get one code."""
+    first: dict[tuple[str, str, str], int] = {}
+    canonical = np.fromiter((first.setdefault(key, at) for at, key in enumerate(keys)), np.int64, len(keys))
+    return row, canonical[code] if len(keys) else code
+
+
+def _runs(keys: list[tuple[str, str, str]]) -> Iterator[tuple[int, int]]:
+    """Stretches of one kind and scope."""
+    start = 0
+    for at in range(1, len(keys) + 1):
+        if at == len(keys) or keys[at][:2] != keys[start][:2]:
+            yield start, at
+            start = at
+
+
+def _look_up(work: Work, claims: _Claims) -> tuple[IntArray, IntArray]:
+    """Known identity and profile per code, 0 for unknown."""
+    identity, holder = np.zeros(len(claims.keys), np.int64), np.zeros(len(claims.keys), np.int64)
+    for start, end in _runs(claims.keys):
+        kind, scope, _ = claims.keys[start]
+        at = {claims.blinds[code]: code for code in reversed(range(start, end))}
+        wanted = list(at)
+        for chunk in range(0, len(wanted), LOOKUP):
+            found = work.session.execute(
+                sa.select(Identity.blind, Identity.id, Identity.profile_id).where(
+                    Identity.kind == kind, Identity.scope == scope, Identity.blind.in_(wanted[chunk : chunk + LOOKUP])
+                )
+            )
+            for blind, identity_id, profile_id in found:
+                code = at[bytes(blind)]
+                identity[code], holder[code] = identity_id, profile_id
+    return identity, holder
+
+
+def _not_blocked(work: Work, claims: _Claims) -> BoolArray:
+    found = work.session.execute(sa.select(BlockedIdentity.kind, BlockedIdentity.blind))
+    blocked = {(kind, bytes(blind)) for kind, blind in found}
+    pairs = zip(claims.keys, claims.blinds, strict=True)
+    return np.fromiter(((key[0], blind) not in blocked for key, blind in pairs), bool, len(claims.keys))
+
+
+def _shared(claims: _Claims, usable: BoolArray) -> BoolArray:
+    """Codes that stand beside more than SHARED_LIMIT distinct values of one other strong kind."""
+    out = np.zeros(len(claims.keys), bool)
+    groups = {name: number for number, name in enumerate(dict.fromkeys(key[:2] for key in claims.keys))}
+    group = np.fromiter((groups[key[:2]] for key in claims.keys), np.int64, len(claims.keys))
+    ok = (claims.strong & usable)[claims.code]
+    row, code = claims.row[ok], claims.code[ok]
+    for step in range(1, len(groups)):
+        same = row[step:] == row[:-step]
+        one, other = code[:-step][same], code[step:][same]
+        for left, right in ((one, other), (other, one)):
+            pairs = np.unique(left * len(claims.keys) + right)
+            beside = (pairs // len(claims.keys)) * len(groups) + group[pairs % len(claims.keys)]
+            seen, counts = np.unique(beside, return_counts=True)
+            out[(seen // len(groups))[counts > SHARED_LIMIT]] = True
+    return out
+
+
+def _block(work: Work, claims: _Claims, shared: BoolArray) -> int:
+    codes = np.flatnonzero(shared).tolist()
+    columns = {
+        "kind": [claims.keys[code][0] for code in codes],
+        "blind": [claims.blinds[code] for code in codes],
+        "reason": ["shared by too many people"] * len(codes),
+        "created_at": [to_millis(work.now)] * len(codes),
+    }
+    return bulk.insert(work.session, BlockedIdentity, columns, ignore_known=True)
+
+
+def _components(claims: _Claims, usable: BoolArray, holder: IntArray) -> tuple[IntArray, IntArray]:
+    """Labels of all codes and then of the known profiles (the second answer, rising)."""
+    count = len(claims.keys)
+    ok = (claims.strong & usable)[claims.code]
+    row, code = claims.row[ok], claims.code[ok]
+    together = row[1:] == row[:-1]
+    held = np.flatnonzero(usable & (holder > 0))
+    profiles, place = np.unique(holder[held], return_inverse=True)
+    one = np.concatenate([code[:-1][together], held])
+    other = np.concatenate([code[1:][together], place + count])
+    size = count + len(profiles)
+    _, labels = connected_components(coo_matrix((np.ones(len(one), np.int8), (one, other)), (size, size)), directed=False)
+    return labels.astype(np.int64), profiles
+
+
+def _label_rows(rows: int, claims: _Claims, usable: BoolArray, labels: IntArray, holder: IntArray) -> IntArray:
+    """Component per row, -1 for none: that of its first strong identity, else of its first weak one.
+
+    A weak identity that nobody holds yet joins the component it is first seen with (``labels`` is changed).
+    """
+    row_label = np.full(rows, -1, np.int64)
+    strong = (claims.strong & usable)[claims.code]
+    row_label[claims.row[strong][::-1]] = labels[claims.code[strong]][::-1]
+    weak = (~claims.strong & usable)[claims.code]
+    row, code = claims.row[weak], claims.code[weak]
+    follows = (row_label[row] >= 0) & (holder[code] == 0)
+    labels[code[follows][::-1]] = row_label[row[follows]][::-1]
+    alone = row_label[row] < 0
+    row_label[row[alone][::-1]] = labels[code[alone]][::-1]
+    return row_label
+
+
+def _merge_owners(
+    work: Work, label_of_profile: IntArray, profiles: IntArray, components: int, source: str
+) -> tuple[IntArray, int]:
+    """Profile per component (0 for none yet): the oldest it meets, which absorbs the others."""
+    owner = np.zeros(components, np.int64)
+    owner[label_of_profile[::-1]] = profiles[::-1]
+    survivor = owner[label_of_profile]
+    absorbed = survivor != profiles
+    if absorbed.any():
+        pairs = list(zip(survivor[absorbed].tolist(), profiles[absorbed].tolist(), strict=True))
+        merge_profiles(work, pairs, rule="shared_identity", evidence={"source": source})
+    return owner, int(absorbed.sum())
+
+
+def _create_profiles(work: Work, owner: IntArray, row_label: IntArray) -> int:
+    needed = np.unique(row_label[row_label >= 0])
+    needed = needed[owner[needed] == 0]
+    fresh = ids.reserve(work.session.connection(), len(needed))
+    owner[needed] = fresh
+    now = to_millis(work.now)
+    columns = {
+        "id": fresh,
+        "state": ["active"] * len(fresh),
+        "attributes": ["{}"] * len(fresh),
+        "created_at": [now] * len(fresh),
+        "changed_at": [now] * len(fresh),
+    }
+    return bulk.insert(work.session, Profile, columns)
+
+
+def _remember(
+    work: Work, claims: _Claims, fresh: BoolArray, identity: IntArray, owner: IntArray, source: str
+) -> IntArray:
+    """Store the identities nobody held; the answer is the identity id per code."""
+    used = np.zeros(len(claims.keys), bool)
+    used[claims.code] = True
+    codes = np.flatnonzero(fresh & used & (owner > 0))
+    identity = identity.copy()
+    identity[codes] = ids.reserve(work.session.connection(), len(codes))
+    at = codes.tolist()
+    columns = {
+        "id": identity[codes],
+        "profile_id": owner[codes],
+        "kind": [claims.keys[code][0] for code in at],
+        "scope": [claims.keys[code][1] for code in at],
+        "blind": [claims.blinds[code] for code in at],
+        "value": work.vault.seal_many(work.client_id, "identity.value", (claims.keys[code][2] for code in at)),
+        "strong": claims.strong[codes],
+        "state": ["active"] * len(at),
+        "source": [source] * len(at),
+        "created_at": [to_millis(work.now)] * len(at),
+    }
+    bulk.insert(work.session, Identity, columns)
+    return identity
