@@ -12,6 +12,8 @@ import httpx2
 from pydantic import BaseModel
 
 from fairlead.plugins.contracts.channel import ChannelContext
+from fairlead.plugins.errors import OutcomeUnknown, RetryLater
+from fairlead.plugins.http import SAFE_METHODS
 from fairlead.plugins.manifest import NoSettings
 from fairlead.plugins.settings_schema import merge
 
@@ -33,6 +35,22 @@ class FakeClock:
         """Move by ``timedelta(**parts)`` and return the new instant: ``clock.advance(minutes=5)``."""
         self.now += dt.timedelta(**parts)
         return self.now
+
+
+class FakeClient(httpx2.Client):
+    """Raises what the guarded client of :mod:`fairlead.plugins.http` raises when a line breaks."""
+
+    def send(self, request: httpx2.Request, **kwargs: Any) -> httpx2.Response:
+        """As in ``httpx2``; a broken line is an error of the ladder."""
+        kwargs["follow_redirects"] = False
+        try:
+            return super().send(request, **kwargs)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
+            raise RetryLater(f"{request.url.host} cannot be reached") from error
+        except httpx2.TransportError as error:
+            if request.method in SAFE_METHODS:
+                raise RetryLater(f"{request.url.host} broke off the exchange") from error
+            raise OutcomeUnknown(f"{request.url.host} broke off after the request was sent") from error
 
 
 class FakeHttp:
@@ -57,8 +75,8 @@ class FakeHttp:
         return self.queue(httpx2.Response(status, json=json, headers=dict(headers or {})))
 
     def client(self) -> httpx2.Client:
-        """A client whose requests end here: no network, no redirects."""
-        return httpx2.Client(transport=httpx2.MockTransport(self._answer), follow_redirects=False, timeout=5)
+        """A client whose requests end here; like the real one it raises from the ladder and follows no redirects."""
+        return FakeClient(transport=httpx2.MockTransport(self._answer), follow_redirects=False, timeout=5)
 
     def bodies(self) -> list[Any]:
         """The JSON bodies that came in; ``None`` for a request whose body is not JSON."""

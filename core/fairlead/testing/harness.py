@@ -41,10 +41,10 @@ def sample_messages(addresses: Sequence[str] = ("a@example.com", "b@example.com"
 class ChannelHarness:
     """An account at the twin of the platform, for channels and notifiers.
 
-    ``context`` reaches the twin. ``messages`` are ones the twin accepts. ``delivered`` lists the keys the twin took, with
-    repeats. ``window`` holds orders at the twin. ``genuine`` is a request signed as the platform signs it, and
-    ``signs_body`` says whether that signature covers the body. ``failing`` gives contexts on which the far side fails, by
-    description; without it the kit breaks ``context.http`` in every way it knows.
+    ``context`` reaches the twin. ``messages`` are ones the twin accepts. ``delivered`` lists the keys the twin took,
+    with repeats. ``window`` holds orders at the twin. ``genuine`` is a request signed as the platform signs it, and
+    ``signs_body`` says whether that signature covers the body. ``failing`` gives contexts on which the far side fails,
+    by description; without it the kit breaks ``context.http`` in every way it knows.
     """
 
     context: ChannelContext
@@ -113,3 +113,15 @@ def scratch_session() -> Session:
 def default_node_harness(manifest: Manifest) -> NodeHarness:
     """Sample settings and an empty database: enough for a node that reads no table."""
     return NodeHarness(sample_settings(manifest.settings), scratch_session())
+
+
+def default_rule_harness(manifest: Manifest) -> RuleHarness:
+    """200 people with nothing but an id: enough for an operator that reads no table."""
+    sql = scratch_session()
+    people = sa.Table("people", sa.MetaData(), sa.Column("profile_id", sa.BigInteger, primary_key=True))
+    people.create(sql.connection())
+    sql.execute(people.insert(), [{"profile_id": number} for number in range(1, 201)])
+    subjects = [
+        RuleSubject(number, {}, (), frozenset(), {}, frozenset(), frozenset(), START) for number in range(1, 201)
+    ]
+    return RuleHarness([sample_settings(manifest.settings)], sql, people.c.profile_id, subjects)

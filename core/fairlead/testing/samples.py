@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from fairlead.plugins.settings_schema import json_schema, secret_paths
 from fairlead.testing.subject import broken
 
-SECRET = "s3cret-{path}-0f9a4c7e"
+RECOGNISABLE = "s3cret-{path}-0f9a4c7e"
 
 
 def sample_settings(model: type[BaseModel], **overrides: Any) -> Any:
@@ -25,7 +25,7 @@ def sample_settings(model: type[BaseModel], **overrides: Any) -> Any:
         for segment in path[:-1]:
             holder = holder.setdefault(segment, {})
         if not isinstance(holder.get(path[-1]), str) or not _has_example(model, path):
-            holder[path[-1]] = SECRET.format(path="-".join(path))
+            holder[path[-1]] = RECOGNISABLE.format(path="-".join(path))
     data.update(overrides)
     try:
         return model.model_validate(data)

@@ -19,10 +19,6 @@ class ContractBroken(AssertionError):
     """The thing does not keep its contract; the message is one sentence that says what to change."""
 
 
-class NotTried(Exception):
-    """The check cannot be tried here; the message says what would make it possible."""
-
-
 def broken(sentence: str) -> NoReturn:
     """Fail the running check with ``sentence``."""
     raise ContractBroken(sentence)
@@ -32,6 +28,13 @@ def require(condition: object, sentence: str) -> None:
     """Fail the running check with ``sentence`` unless ``condition`` holds."""
     if not condition:
         raise ContractBroken(sentence)
+
+
+def typed(value: object, wanted: type[H], sentence: str) -> H:
+    """``value``, or fail the running check with ``sentence`` when it is of another type."""
+    if not isinstance(value, wanted):
+        raise ContractBroken(sentence)
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +64,11 @@ class Subject:
     @contextlib.contextmanager
     def open(self, wanted: type[H], default: Callable[[Manifest], H]) -> Iterator[H]:
         """A fresh harness of the type ``wanted``: the author's, or the kit's own when the author gives none."""
-        made = self.harness() if self.harness is not None else default(self.manifest)
-        if hasattr(made, "__enter__"):
-            with made as inner:
-                yield self._of_type(inner, wanted)
-        else:
-            yield self._of_type(made, wanted)
+        made: object = self.harness() if self.harness is not None else default(self.manifest)
+        managed = made if isinstance(made, contextlib.AbstractContextManager) else contextlib.nullcontext(made)
+        with managed as inner:
+            name = type(inner).__name__
+            yield typed(inner, wanted, f"the harness function gave a {name}; this check needs a {wanted.__name__}")
 
     def where(self, member: object) -> str:
         """``file.py:line`` of a method, to point the author at it."""
@@ -76,12 +78,6 @@ class Subject:
         except (TypeError, OSError):
             return type(self.thing).__name__
         return f"{Path(file or '?').name}:{line}"
-
-    @staticmethod
-    def _of_type(made: object, wanted: type[H]) -> H:
-        if not isinstance(made, wanted):
-            broken(f"the harness function gave a {type(made).__name__}; this check needs a {wanted.__name__}")
-        return made
 
 
 @dataclass(frozen=True, slots=True)
