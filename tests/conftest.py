@@ -1,0 +1,26 @@
+"""What holds for every test run."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def misplaced_packages(root: Path) -> list[Path]:
+    """The ``__init__.py`` files that stand directly in an import root, or in a folder above one."""
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    roots = [Path(name) for name in settings["tool"]["hatch"]["build"]["dev-mode-dirs"]]
+    folders = {folder for name in roots for folder in (name, *name.parents) if folder != Path()}
+    return sorted(folder / "__init__.py" for folder in folders if (root / folder / "__init__.py").exists())
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to start where an import root is a package: ``graphql/__init__.py`` would hide the GraphQL library."""
+    found = misplaced_packages(ROOT)
+    if found:
+        names = ", ".join(map(str, found))
+        raise pytest.UsageError(f"an import root holds packages and is none itself, remove: {names}")

@@ -1,0 +1,25 @@
+import type { CodegenConfig } from "@graphql-codegen/cli";
+
+const config: CodegenConfig = {
+  schema: "../../schema.graphql",
+  documents: ["src/**/*.ts"],
+  generates: {
+    "./generated/": {
+      preset: "client",
+      config: {
+        useTypeImports: true,
+        // A scalar that is missing here fails the run instead of becoming `any`.
+        strictScalars: true,
+        scalars: {
+          BigInt: "number",
+          Date: "string",
+          DateTime: "string",
+          Decimal: "string",
+          JSON: "unknown",
+        },
+      },
+    },
+  },
+};
+
+export default config;
