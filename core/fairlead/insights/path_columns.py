@@ -21,7 +21,7 @@ AnyArray = npt.NDArray[Any]
 MAX_CHANNELS = 1 << 16
 
 # Large enough to hide the cost of a NumPy call, small enough that a block's few temporaries stay in the cache.
-BLOCK_TOUCHES = 1 << 17
+BLOCK_TOUCHES = 1 << 15
 
 
 @dataclass(frozen=True, eq=False)

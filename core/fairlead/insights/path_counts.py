@@ -115,7 +115,7 @@ def _count_moves(block: PathColumns, order: int, weights: AnyArray | None, moves
         inside[block.offsets[1:] - back] = False
     begins = np.flatnonzero(inside)
     codes = block.channels
-    keys = codes[begins].astype(np.int64)
+    keys: IntArray = np.asarray(codes[begins], np.int64)
     for ahead in range(1, order + 1):
         keys *= block.channel_count
         keys += codes[begins + ahead]
@@ -127,11 +127,11 @@ def _states(
 ) -> npt.NDArray[np.int64]:
     """Return the state of the ``known`` touches before ``stops``, one number per path."""
     # The digit 0 is kept for "none", so that short paths have states of their own.
-    state = channels[stops - 1].astype(np.int64)
+    state: IntArray = np.asarray(channels[stops - 1], np.int64)
     state += 1
     for back in range(1, order):
         # An index below 0 reads some other touch, which the mask then drops.
-        digit = np.where(known > back, channels[stops - 1 - back].astype(np.int64) + 1, 0)
+        digit = np.where(known > back, np.asarray(channels[stops - 1 - back], np.int64) + 1, 0)
         state += digit * base**back
     return state
 
@@ -173,8 +173,9 @@ def count_shared(paths: PathColumns) -> FloatArray:
     k = paths.channel_count
     credit = np.zeros((2, k))
     for block in paths.converting.blocks():
-        keys = block.owners.astype(np.uint32 if len(block) * k < 1 << 32 else np.uint64)
-        keys *= k
+        # A block has at most BLOCK_TOUCHES paths, which times MAX_CHANNELS stays below 32 bits: half the work to sort.
+        keys: npt.NDArray[np.uint32] = block.owners.astype(np.uint32)
+        keys *= np.uint32(k)
         keys += block.channels
         keys.sort()
         distinct = np.ones(len(keys), np.bool_)
@@ -231,7 +232,8 @@ def count_sets(paths: PathColumns) -> Tally:
     for block in paths.blocks():
         np.bitwise_or.reduceat(bit[block.channels], block.offsets[:-1], out=sets[done : done + len(block)])
         done += len(block)
-    tally = Tallying(1 << k, 3)
+    # In one go instead of block by block, so that a larger dense array still pays.
+    tally = Tallying(1 << k, 3, dense_keys=min(4 * len(paths), 1 << 20))
     buys = np.flatnonzero(paths.converted != 0)
     counts = paths.converted[buys]
     several = bool((counts > 1).any())

@@ -103,7 +103,9 @@ def cut_paths(
     return Cut(
         columns,
         len(conversions.profile) - columns.conversions,
-        float(conversions.value.sum() - columns.value.sum()) if len(conversions.profile) != columns.conversions else 0.0,
+        float(conversions.value.sum() - columns.value.sum())
+        if len(conversions.profile) != columns.conversions
+        else 0.0,
         m - columns.touches,
     )
 

@@ -30,9 +30,10 @@ class Tally:
 class Tallying:
     """Collects a :class:`Tally` block by block. ``space`` is the number of possible keys, ``columns`` of sums."""
 
-    def __init__(self, space: int, columns: int) -> None:
+    def __init__(self, space: int, columns: int, *, dense_keys: int = DENSE_KEYS) -> None:
+        """Count in a dense array when the space has at most ``dense_keys`` keys, else by sorting each block."""
         self.space = space
-        self.dense = np.zeros((columns, space)) if space <= DENSE_KEYS else None
+        self.dense = np.zeros((columns, space)) if space <= dense_keys else None
         self.parts: list[Tally] = []
         self.columns = columns
 
@@ -46,7 +47,7 @@ class Tallying:
             sums = counts.astype(np.float64)
         else:
             unique, inverse = np.unique(keys, return_inverse=True)
-            sums = np.bincount(inverse, weights, minlength=len(unique))
+            sums = np.asarray(np.bincount(inverse, weights, minlength=len(unique)), np.float64)
         columns = np.zeros((self.columns, len(unique)))
         columns[column] = sums
         self.parts.append(Tally(unique, columns))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -132,13 +133,13 @@ def order_touches(
         keys[begin:end] = part
     if packing.code_bits:
         keys.sort()
-        channels: CodeArray = np.empty(len(keys), codes)
+        channels = cast("CodeArray", np.empty(len(keys), codes))
         for begin, end in _spans(len(keys)):
             channels[begin:end] = keys[begin:end] & packing.code_mask
         _restore_ties(keys, channels, profile, at, channel, packing)
     else:
         order = np.argsort(keys, kind="stable")
-        keys, channels = keys[order], channel[order].astype(codes)
+        keys, channels = keys[order], cast("CodeArray", channel[order].astype(codes))
     first = np.ones(len(keys), np.bool_)
     for begin, end in _spans(len(keys) - 1):
         step = keys[begin:end] ^ keys[begin + 1 : end + 1]
