@@ -108,8 +108,12 @@ class ConsentRecord(Tenant, Base):
     """Proof of each grant and withdrawal: the text shown, its version, where, when and by which act."""
 
     __tablename__ = "consent_record"
-    __table_args__ = (sa.Index("ix_consent_record_profile", "client_id", "profile_id", "at"),)
+    __table_args__ = (
+        sa.UniqueConstraint("client_id", "fingerprint"),
+        sa.Index("ix_consent_record_profile", "client_id", "profile_id", "at"),
+    )
     id: Mapped[Id]
+    fingerprint: Mapped[Blind]
     profile_id: Mapped[Ref]
     purpose: Mapped[str] = mapped_column(sa.String(24))
     channel: Mapped[str] = mapped_column(sa.String(40))

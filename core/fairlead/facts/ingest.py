@@ -25,6 +25,7 @@ from fairlead.storage.types import to_millis
 from fairlead.work import Work
 
 IntArray = npt.NDArray[np.int64]
+LOOKUP = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,9 @@ def take_touches(work: Work, source: str, rows: TouchColumns, import_id: int | N
     return _taken(stored, count, linked)
 
 
-def take_orders(work: Work, rows: OrderColumns, source: str, import_id: int | None = None) -> Taken:
+def take_orders(
+    work: Work, rows: OrderColumns, source: str, import_id: int | None = None
+) -> tuple[Taken, Linked]:
     """Store orders and link their people; a known order takes the newer ``changed_at``, never an older one."""
     count = len(rows.source_ids)
     linked = link(work, rows.claims, source) if rows.claims else _nobody(count)
@@ -178,14 +181,14 @@ def take_orders(work: Work, rows: OrderColumns, source: str, import_id: int | No
             fill=("profile_id", "identity_id"),
         ),
     )
-    return _taken(stored, count, linked)
+    return _taken(stored, count, linked), linked
 
 
 def take_order_records(work: Work, channel: str, records: Sequence[OrderRecord]) -> Taken:
     """Store orders as a channel plugin yields them, with their lines."""
     if not records:
         return Taken(0, 0, 0, 0, 0)
-    taken = take_orders(
+    taken, _ = take_orders(
         work,
         OrderColumns(
             source_ids=[record.source_id for record in records],
@@ -222,36 +225,68 @@ def _claims_of(records: Sequence[OrderRecord]) -> list[ClaimColumn]:
 
 
 def _store_lines(work: Work, channel: str, records: Sequence[OrderRecord]) -> None:
-    with_lines = {record.source_id: record for record in records if record.lines}
-    if not with_lines:
-        return
-    code = codes.codes_for(work, codes.CHANNEL, (channel,))[channel]
-    known = dict(
-        work.session.execute(
-            sa.select(Order.source_id, Order.id).where(
-                Order.channel_code == code, Order.source_id.in_(with_lines)
+    lines = [(record.source_id, at, line) for record in records for at, line in enumerate(record.lines)]
+    known = _order_ids(work, [channel] * len(lines), [source_id for source_id, _, _ in lines])
+    _insert_lines(
+        work,
+        known,
+        [at for _, at, _ in lines],
+        [line.sku for _, _, line in lines],
+        [line.title for _, _, line in lines],
+        [line.quantity for _, _, line in lines],
+        [line.amount for _, _, line in lines],
+        [line.category or None for _, _, line in lines],
+    )
+
+
+def store_single_lines(
+    work: Work,
+    channels: Sequence[str],
+    source_ids: Sequence[str],
+    skus: Sequence[str],
+    titles: Sequence[str],
+    quantities: Sequence[int],
+    amounts: Sequence[int],
+) -> None:
+    """Store the one line of orders that have only one."""
+    orders = _order_ids(work, channels, source_ids)
+    _insert_lines(work, orders, [0] * len(skus), skus, titles, quantities, amounts, [None] * len(skus))
+
+
+def _insert_lines(
+    work: Work,
+    orders: Sequence[int],
+    positions: Sequence[int],
+    skus: Sequence[str],
+    titles: Sequence[str],
+    quantities: Sequence[int],
+    amounts: Sequence[int],
+    categories: Sequence[str | None],
+) -> None:
+    columns: dict[str, Sequence[object]] = {
+        "order_id": orders,
+        "position": positions,
+        "sku": skus,
+        "title": [title[:200] for title in titles],
+        "category": categories,
+        "quantity": quantities,
+        "amount": amounts,
+    }
+    bulk.insert(work.session, OrderLine, columns, ignore_known=True)
+
+
+def _order_ids(work: Work, channels: Sequence[str], source_ids: Sequence[str]) -> list[int]:
+    known = codes.codes_for(work, codes.CHANNEL, channels)
+    found: dict[tuple[int, str], int] = {}
+    wanted = sorted(set(source_ids))
+    for start in range(0, len(wanted), LOOKUP):
+        rows = work.session.execute(
+            sa.select(Order.channel_code, Order.source_id, Order.id).where(
+                Order.channel_code.in_(set(known.values())), Order.source_id.in_(wanted[start : start + LOOKUP])
             )
-        ).tuples()
-    )
-    lines = [
-        (known[source_id], position, line)
-        for source_id, record in with_lines.items()
-        for position, line in enumerate(record.lines)
-    ]
-    bulk.insert(
-        work.session,
-        OrderLine,
-        {
-            "order_id": [order_id for order_id, _, _ in lines],
-            "position": [position for _, position, _ in lines],
-            "sku": [line.sku for _, _, line in lines],
-            "title": [line.title[:200] for _, _, line in lines],
-            "category": [line.category or None for _, _, line in lines],
-            "quantity": [line.quantity for _, _, line in lines],
-            "amount": [line.amount for _, _, line in lines],
-        },
-        ignore_known=True,
-    )
+        )
+        found.update(((code, source_id), order_id) for code, source_id, order_id in rows)
+    return [found[known[channel], source_id] for channel, source_id in zip(channels, source_ids, strict=True)]
 
 
 def _coded(work: Work, domain: str, names: Sequence[str]) -> list[int]:

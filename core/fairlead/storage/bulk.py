@@ -91,6 +91,45 @@ def insert(
     return _execute_many(connection, table, names, rows, client_id, conflict)
 
 
+def update(session: ScopedSession, entity: type[Base], columns: Columns, *, only_missing: bool = False) -> int:
+    """Change rows of the session's client by ``id``; a null leaves the old value, as does ``only_missing`` where one is.
+
+    ``columns`` holds ``id`` and the columns to change. The answer is how many rows were met.
+    """
+    table: sa.Table = entity.__table__  # type: ignore[assignment]
+    names = [name for name in columns if name != "id"]
+    order = ["id", *names]
+    lists = [columns[name].tolist() if isinstance(columns[name], np.ndarray) else columns[name] for name in order]
+    if not len(lists[0]):
+        return 0
+    session.flush()
+    connection = session.connection()
+    client_id = int(session.client_id)
+    raw = connection.connection.driver_connection
+    assert raw is not None
+    if not session.is_postgresql:
+        pairs = ((f'"{name}"', "?") for name in names)
+        changes = ", ".join(f"{name} = {_prefer(name, mark, only_missing)}" for name, mark in pairs)
+        statement = f'UPDATE "{table.name}" SET {changes} WHERE client_id = {client_id} AND id = ?'  # noqa: S608 - names are ours
+        return int(raw.executemany(statement, zip(*lists[1:], lists[0], strict=True)).rowcount)
+    with raw.cursor() as cursor:
+        quoted = _quoted(order)
+        cursor.execute(f'CREATE TEMP TABLE fairlead_bulk ON COMMIT DROP AS SELECT {quoted} FROM "{table.name}" LIMIT 0')  # noqa: S608
+        _send(cursor, "fairlead_bulk", table, order, zip(*lists, strict=True), connection.dialect)
+        pairs = ((f'"{name}"', f'n."{name}"') for name in names)
+        changes = ", ".join(f"{name} = {_prefer(f't.{name}', new, only_missing)}" for name, new in pairs)
+        cursor.execute(
+            f'UPDATE "{table.name}" t SET {changes} FROM fairlead_bulk n WHERE t.client_id = {client_id} AND t.id = n.id'  # noqa: S608
+        )
+        met = int(cursor.rowcount)
+        cursor.execute("DROP TABLE fairlead_bulk")
+    return met
+
+
+def _prefer(old: str, new: str, only_missing: bool) -> str:
+    return f"coalesce({old}, {new})" if only_missing else f"coalesce({new}, {old})"
+
+
 def _execute_many(
     connection: sa.Connection,
     table: sa.Table,
@@ -120,20 +159,15 @@ def _copy(
 ) -> int:
     raw = connection.connection.driver_connection
     assert raw is not None
-    types = ["int8", *(_copy_type(table.c[name], connection.dialect) for name in names)]
-    json_at = [at for at, name in enumerate(names, 1) if isinstance(table.c[name].type, sa.JSON)]
-    quoted = f"client_id, {_quoted(names)}"
+    names = ["client_id", *names]
+    quoted = _quoted(names)
     with raw.cursor() as cursor:
         target = f'"{table.name}"'
         if conflict:
             # COPY has no ON CONFLICT, so the rows pass through a table of this transaction.
             cursor.execute(f"CREATE TEMP TABLE fairlead_bulk ON COMMIT DROP AS SELECT {quoted} FROM {target} LIMIT 0")  # noqa: S608
             target = "fairlead_bulk"
-        with cursor.copy(f"COPY {target} ({quoted}) FROM STDIN (FORMAT BINARY)") as copy:
-            copy.set_types(types)
-            for row in rows:
-                copy.write_row(_as_jsonb((client_id, *row), json_at) if json_at else (client_id, *row))
-        written = int(cursor.rowcount)
+        written = _send(cursor, target, table, names, ((client_id, *row) for row in rows), connection.dialect)
         if conflict:
             # One statement may not change a row twice, so only the newest of equal keys goes on.
             once = ""
@@ -145,6 +179,22 @@ def _copy(
             written = int(cursor.rowcount)
             cursor.execute("DROP TABLE fairlead_bulk")
     return written
+
+
+def _send(
+    cursor: Any,
+    target: str,
+    table: sa.Table,
+    names: Sequence[str],
+    rows: Iterable[tuple[Any, ...]],
+    dialect: sa.Dialect,
+) -> int:
+    json_at = [at for at, name in enumerate(names) if isinstance(table.c[name].type, sa.JSON)]
+    with cursor.copy(f"COPY {target} ({_quoted(names)}) FROM STDIN (FORMAT BINARY)") as copy:
+        copy.set_types([_copy_type(table.c[name], dialect) for name in names])
+        for row in rows:
+            copy.write_row(_as_jsonb(row, json_at) if json_at else row)
+    return int(cursor.rowcount)
 
 
 def _quoted(names: Iterable[str]) -> str:

@@ -208,6 +208,7 @@ def upgrade() -> None:
         "consent_record",
         sa.Column("client_id", sa.BigInteger(), nullable=False),
         sa.Column("id", BIG, autoincrement=False, nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(length=16), nullable=False),
         sa.Column("profile_id", sa.BigInteger(), nullable=False),
         sa.Column("purpose", sa.String(length=24), nullable=False),
         sa.Column("channel", sa.String(length=40), nullable=False),
@@ -217,6 +218,7 @@ def upgrade() -> None:
         sa.Column("text_version", sa.String(length=40), nullable=False),
         sa.Column("evidence", JSON, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_consent_record")),
+        sa.UniqueConstraint("client_id", "fingerprint", name=op.f("uq_consent_record_client_id_fingerprint")),
     )
     op.create_index("ix_consent_record_profile", "consent_record", ["client_id", "profile_id", "at"], unique=False)
     op.create_table(

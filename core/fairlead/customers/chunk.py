@@ -1,0 +1,131 @@
+"""A stretch of a file's rows, read by columns; rows with a problem are set aside and the rest is re-cut to one length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import orjson
+
+from fairlead.customers.cells import Problems, read_column
+from fairlead.customers.identifiers import normalise
+from fairlead.customers.linking import ClaimColumn
+from fairlead.customers.mapping import IdentityColumn, Source
+
+T = TypeVar("T")
+UNREADABLE = ("\0", "\ufffd")
+
+
+class Chunk:
+    """``rows`` are cut or refused to the header's length; ``numbers`` are their places in the file."""
+
+    def __init__(self, header: Sequence[str], numbers: Sequence[int], rows: Sequence[list[str]]) -> None:
+        self.problems: Problems = {}
+        self.numbers = numbers
+        self.rows = rows
+        width = len(header)
+        even = []
+        for at, row in enumerate(rows):
+            if len(row) != width:
+                self.problems[at] = ("", f"has {len(row)} cells where the header has {width}")
+                even.append([""] * width)
+                continue
+            text = "".join(row)
+            if UNREADABLE[0] in text or UNREADABLE[1] in text:
+                self.problems[at] = ("", "holds bytes that are no text in the file's encoding")
+            even.append(row)
+        self._columns = dict(zip(header, zip(*even, strict=True), strict=True))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def cells(self, column: str) -> Sequence[str]:
+        """The raw cells of a column."""
+        return self._columns[column]
+
+    def read(self, column: str | None, read: Callable[[str], T], reason: str, *, optional: bool = True) -> list[T | None]:
+        """A typed column; all ``None`` when the mapping does not name one."""
+        if column is None:
+            return [None] * len(self.rows)
+        return read_column(self.cells(column), column, read, self.problems, reason, optional=optional)
+
+    def text(self, column: str | None, limit: int, *, optional: bool = True) -> list[str | None]:
+        """A column of text of at most ``limit`` characters."""
+
+        def short(text: str) -> str:
+            if len(text) > limit:
+                raise ValueError
+            return text
+
+        return self.read(column, short, f"is longer than {limit} characters", optional=optional)
+
+    def choice(self, source: Source, allowed: Sequence[str] | None, limit: int = 80) -> list[str | None]:
+        """A constant, or a column translated by the source's values and held to ``allowed``."""
+        if source.constant is not None:
+            return [source.constant] * len(self.rows)
+
+        def translate(text: str) -> str:
+            text = source.values.get(text, text)
+            if len(text) > limit or (allowed is not None and text not in allowed):
+                raise ValueError
+            return text
+
+        reason = f"is none of {', '.join(allowed)}" if allowed else f"is longer than {limit} characters"
+        return self.read(source.column, translate, reason, optional=False)
+
+    def identities(self, columns: Sequence[IdentityColumn], region: str) -> list[ClaimColumn]:
+        """Claims, normalised; a cell that is no such identity is a problem of its row."""
+        claims = []
+        for identity in columns:
+            kind = identity.kind
+            cells: Sequence[str] = self.cells(identity.column)
+            if identity.when is not None:
+                flag, wanted = identity.when
+                cells = [cell if mark == wanted else "" for cell, mark in zip(cells, self.cells(flag), strict=True)]
+
+            def comparable(text: str, kind: str = kind) -> str:
+                value = normalise(kind, text, region)
+                if value is None:
+                    raise ValueError
+                return value
+
+            values = read_column(cells, identity.column, comparable, self.problems, f"is no {kind}", optional=True)
+            claims.append(ClaimColumn(kind, values, identity.scope))
+        return claims
+
+    def properties(self, columns: dict[str, str]) -> list[str | None]:
+        """JSON text of the cells kept beside the fact, empty ones left out."""
+        if not columns:
+            return [None] * len(self.rows)
+        names = list(columns)
+        cells = zip(*(self.cells(column) for column in columns.values()), strict=True)
+        return [
+            orjson.dumps({name: cell for name, cell in zip(names, row, strict=True) if cell}).decode() for row in cells
+        ]
+
+    def source_ids(self, columns: Sequence[str], fallback: str) -> list[str]:
+        """What tells rows apart: the named columns, or the file and the row's number."""
+        if not columns:
+            return [f"{fallback}:{number}" for number in self.numbers]
+        if len(columns) == 1:
+            texts = [cell.strip() for cell in self.cells(columns[0])]
+        else:
+            texts = ["\x1f".join(row) for row in zip(*(self.cells(column) for column in columns), strict=True)]
+        for at, text in enumerate(texts):
+            if not text.strip("\x1f "):
+                self.problems.setdefault(at, (columns[0], "is empty"))
+        return texts
+
+    def good(self) -> list[int]:
+        """Indexes of the rows without a problem."""
+        return [at for at in range(len(self.rows)) if at not in self.problems]
+
+
+def pick(values: Sequence[Any], at: Sequence[int]) -> list[Any]:
+    """The values at these indexes."""
+    return [values[index] for index in at]
+
+
+def pick_claims(claims: Sequence[ClaimColumn], at: Sequence[int]) -> list[ClaimColumn]:
+    """The claims of these rows."""
+    return [ClaimColumn(claim.kind, pick(claim.values, at), claim.scope) for claim in claims]

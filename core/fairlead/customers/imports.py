@@ -1,0 +1,205 @@
+"""Bringing in a file: read once whole before anything is stored, then stored in chunks, each in one transaction.
+
+Facts are known by their source id, so the same file again, or a run that was killed half-way, adds nothing twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from fairlead.customers import mapping as maps
+from fairlead.customers import storing
+from fairlead.customers.chunk import Chunk
+from fairlead.customers.model import Import, ImportReject, SavedMapping
+from fairlead.customers.reading import Table, open_table
+from fairlead.errors import DomainError, InvalidInput, NotFound, Refusals
+from fairlead.governance.audit import record
+from fairlead.governance.permissions import Actor, System
+from fairlead.plugins.events import DomainEvent, EventType
+from fairlead.storage import bulk
+from fairlead.work import Work
+
+if TYPE_CHECKING:
+    from fairlead.runtime import Fairlead
+
+CHUNK = 20_000
+Progress = Callable[[int, int], None]
+MAPPING: TypeAdapter[maps.Mapping] = TypeAdapter(maps.Mapping)
+STORE: dict[type[Any], Callable[..., Any]] = {
+    maps.EventMapping: storing.store_events,
+    maps.TouchMapping: storing.store_touches,
+    maps.OrderMapping: storing.store_orders,
+    maps.RefundMapping: storing.store_refunds,
+    maps.ProfileMapping: storing.store_profiles,
+    maps.ConsentMapping: storing.store_consents,
+}
+
+
+@dataclass(slots=True)
+class ImportSummary:
+    """What became of a file. ``read`` is ``accepted`` + ``rejected``; ``known`` of the accepted were stored before."""
+
+    import_id: int
+    file: str
+    encoding: str = ""
+    read: int = 0
+    accepted: int = 0
+    known: int = 0
+    rejected: int = 0
+    profiles_created: int = 0
+    profiles_merged: int = 0
+    identities_blocked: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+def parse_mapping(data: object) -> maps.Mapping:
+    """A mapping from its JSON form. Raises :class:`Refusals` naming each wrong part."""
+    try:
+        return MAPPING.validate_python(data)
+    except ValidationError as error:
+        raise Refusals(
+            InvalidInput(part["msg"], path=("mapping", *(step for step in part["loc"]))) for part in error.errors()
+        ) from None
+
+
+def load_mapping(work: Work, name: str) -> maps.Mapping:
+    """A saved mapping by name."""
+    import sqlalchemy as sa
+
+    saved = work.session.scalars(sa.select(SavedMapping).where(SavedMapping.name == name)).first()
+    if saved is None:
+        raise NotFound(f"there is no mapping {name!r}", path=("mapping",), next_step="save it first, or give the mapping itself")
+    return parse_mapping(saved.mapping)
+
+
+def import_file(
+    runtime: Fairlead,
+    client: str,
+    path: Path,
+    mapping: maps.Mapping | str,
+    *,
+    actor: Actor | None = None,
+    progress: Progress | None = None,
+) -> ImportSummary:
+    """Bring in one file for a client. ``progress`` hears (rows done, rows in all).
+
+    A file that cannot be read to its end changes nothing. Rejected rows are kept sealed with row number and reason.
+    """
+    actor = actor or System("import")
+    total, digest = _scan(path)
+    with runtime.work(client, actor=actor) as work:
+        if isinstance(mapping, str):
+            mapping = load_mapping(work, mapping)
+        with open_table(path) as table:
+            _check_columns(mapping, table.header)
+        run = Import(
+            file_name=path.name[:200],
+            file_digest=digest,
+            source=mapping.source,
+            mapping=mapping.model_dump(mode="json", exclude_defaults=True) | {"fact": mapping.fact},
+            state="running",
+            started_at=work.now,
+        )
+        work.session.add(run)
+        work.session.flush()
+        record(work, "import.start", "import", str(run.id), after={"file": run.file_name, "rows": total})
+    summary = ImportSummary(run.id, path.name)
+    try:
+        with open_table(path) as table:
+            summary.encoding = table.encoding
+            for numbers, rows in _chunks(table):
+                with runtime.work(client, actor=actor) as work:
+                    _store_chunk(work, mapping, Chunk(table.header, numbers, rows), digest, summary)
+                if progress:
+                    progress(summary.read, total)
+    except DomainError as error:
+        _finish(runtime, client, actor, summary, "failed", error.message)
+        raise
+    _finish(runtime, client, actor, summary, "done")
+    return summary
+
+
+def _scan(path: Path) -> tuple[int, str]:
+    """Read the whole file once, so a broken one is refused before anything is stored; rows and SHA-256 come out."""
+    with open_table(path) as table:
+        total = sum(1 for _ in table.rows)
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return total, digest.hexdigest()
+
+
+def _check_columns(mapping: maps.Mapping, header: tuple[str, ...]) -> None:
+    missing = {column: use for column, use in maps.columns_of(mapping).items() if column not in header}
+    if missing:
+        raise Refusals(
+            InvalidInput(
+                f"the file has no column {column!r}",
+                path=("mapping", use),
+                next_step=f"the columns are: {', '.join(name for name in header if name)}"[:400],
+            )
+            for column, use in missing.items()
+        )
+
+
+def _chunks(table: Table) -> Iterator[tuple[list[int], list[list[str]]]]:
+    while part := list(islice(table.rows, CHUNK)):
+        yield [number for number, _ in part], [row for _, row in part]
+
+
+def _store_chunk(work: Work, mapping: maps.Mapping, chunk: Chunk, digest: str, summary: ImportSummary) -> None:
+    taken = STORE[type(mapping)](work, mapping, chunk, digest[:24], summary.import_id)
+    _keep_rejects(work, chunk, summary.import_id)
+    rejected = len(chunk.problems)
+    summary.read += len(chunk)
+    summary.rejected += rejected
+    summary.accepted += len(chunk) - rejected
+    summary.known += taken.known
+    summary.profiles_created += taken.profiles_created
+    summary.profiles_merged += taken.profiles_merged
+    summary.identities_blocked += taken.identities_blocked
+    for column, reason in chunk.problems.values():
+        text = f"{column} {reason}".strip()
+        summary.reasons[text] = summary.reasons.get(text, 0) + 1
+    run = work.session.get_one(Import, summary.import_id)
+    run.rows_read, run.rows_accepted = summary.read, summary.accepted
+    run.rows_rejected, run.rows_known = summary.rejected, summary.known
+
+
+def _keep_rejects(work: Work, chunk: Chunk, import_id: int) -> None:
+    at = sorted(chunk.problems)
+    texts = (orjson.dumps(chunk.rows[index], default=str).decode() for index in at)
+    bulk.insert(
+        work.session,
+        ImportReject,
+        {
+            "import_id": [import_id] * len(at),
+            "row_number": [chunk.numbers[index] for index in at],
+            "column": [chunk.problems[index][0][:80] for index in at],
+            "reason": [chunk.problems[index][1][:200] for index in at],
+            "row": work.vault.seal_many(work.client_id, "import_reject.row", texts),
+        },
+        ignore_known=True,
+    )
+
+
+def _finish(
+    runtime: Fairlead, client: str, actor: Actor, summary: ImportSummary, state: str, error: str = ""
+) -> None:
+    with runtime.work(client, actor=actor) as work:
+        run = work.session.get_one(Import, summary.import_id)
+        run.state, run.error, run.finished_at = state, error, work.now
+        counts = {"read": summary.read, "accepted": summary.accepted, "rejected": summary.rejected}
+        record(work, f"import.{state}", "import", str(run.id), after=counts)
+        work.events.append(
+            DomainEvent(f"import/{run.id}", EventType.IMPORT_FINISHED, work.client_id, work.now, str(run.id), {"state": state, **counts})
+        )

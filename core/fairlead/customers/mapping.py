@@ -1,0 +1,196 @@
+"""How the columns of a file become fields of a fact; saved under a name, proposed by importers, checked before use."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from fairlead.customers.identifiers import KIND
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(_Strict):
+    """Where a value comes from: a column, or a constant for every row. ``values`` translates what stands in the file."""
+
+    column: str | None = None
+    constant: str | None = None
+    values: dict[str, str] = Field(default_factory=dict)
+    optional: bool = True
+
+    @model_validator(mode="after")
+    def _one(self) -> Source:
+        if (self.column is None) == (self.constant is None):
+            raise ValueError("give either a column or a constant")
+        return self
+
+
+class IdentityColumn(_Strict):
+    """A column that holds an identity. With ``when`` it does so only in rows whose column ``when[0]`` holds ``when[1]``."""
+
+    kind: str
+    column: str
+    scope: str = ""
+    when: tuple[str, str] | None = None
+
+    @field_validator("kind")
+    @classmethod
+    def _kind(cls, kind: str) -> str:
+        if not KIND.fullmatch(kind):
+            raise ValueError("an identity kind is 2-24 of a-z, 0-9 and _")
+        return kind
+
+
+class _Mapping(_Strict):
+    """What all facts share. ``source_id`` names the columns that tell rows apart; without it the row's number does."""
+
+    source: str = Field(min_length=1, max_length=40)
+    channel: Source
+    identities: tuple[IdentityColumn, ...] = ()
+    source_id: tuple[str, ...] = ()
+    time_format: str = "iso"
+    zone: str = "Asia/Shanghai"
+    region: str = "CN"
+    money: Literal["major", "minor"] = "major"
+    properties: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("zone")
+    @classmethod
+    def _zone(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"{zone!r} is no IANA time zone") from None
+        return zone
+
+
+class EventMapping(_Mapping):
+    """Rows are events."""
+
+    fact: Literal["events"] = "events"
+    type: Source
+    at: str
+    amount: str | None = None
+    item: str | None = None
+    category: str | None = None
+
+
+class Conversion(_Strict):
+    """A touch row that is a conversion too: where ``column`` holds one of ``equals``, an event is stored beside it."""
+
+    column: str
+    equals: tuple[str, ...] = ("1", "true")
+    event: str = "conversion"
+    amount: str | None = None
+
+
+class TouchMapping(_Mapping):
+    """Rows are touches."""
+
+    fact: Literal["touches"] = "touches"
+    kind: Source = Source(constant="click")
+    at: str
+    campaign: str | None = None
+    conversion: Conversion | None = None
+
+
+class OrderMapping(_Mapping):
+    """Rows are orders. A row with ``item`` is an order of one line."""
+
+    fact: Literal["orders"] = "orders"
+    order_id: str
+    placed_at: str
+    paid_at: str | None = None
+    changed_at: str | None = None
+    status: Source | None = None
+    currency: Source = Source(constant="CNY")
+    amount: str
+    paid_amount: str | None = None
+    refund_amount: str | None = None
+    receiver_region: str | None = None
+    receiver_name: str | None = None
+    item: str | None = None
+    item_title: str | None = None
+    quantity: str | None = None
+
+
+class RefundMapping(_Mapping):
+    """Rows are refunds of orders known already; each adds to its order's refund and leaves a ``refund`` event."""
+
+    fact: Literal["refunds"] = "refunds"
+    order_id: str
+    at: str
+    amount: str
+
+
+class ProfileMapping(_Mapping):
+    """Rows are people."""
+
+    fact: Literal["profiles"] = "profiles"
+    name: str | None = None
+    gender: Source | None = None
+    birth_date: str | None = None
+    home_region: str | None = None
+    language: str | None = None
+
+
+class ConsentMapping(_Mapping):
+    """Rows are consents given or withdrawn."""
+
+    fact: Literal["consents"] = "consents"
+    at: str
+    purpose: Source
+    consent_channel: Source = Source(constant="*")
+    state: Source
+    text_version: str | None = None
+
+
+Mapping = Annotated[
+    EventMapping | TouchMapping | OrderMapping | RefundMapping | ProfileMapping | ConsentMapping, Field(discriminator="fact")
+]
+
+_SPACES = re.compile(r"\s+")
+
+
+def clean_header(name: str) -> str:
+    """A column's name as mappings use it: trimmed, inner blanks single, no byte-order mark."""
+    return _SPACES.sub(" ", name.replace("\ufeff", "")).strip()
+
+
+def columns_of(mapping: _Mapping) -> dict[str, str]:
+    """Every column the mapping reads, and the field that reads it first."""
+    found: dict[str, str] = {}
+
+    def note(field: str, value: object) -> None:
+        if isinstance(value, Source):
+            if value.column:
+                found.setdefault(value.column, field)
+        elif isinstance(value, Conversion):
+            note(f"{field}.column", value.column)
+            note(f"{field}.amount", value.amount)
+        elif isinstance(value, str) and value:
+            found.setdefault(value, field)
+
+    plain = {"source", "time_format", "zone", "region", "money", "fact"}
+    for field in type(mapping).model_fields:
+        value = getattr(mapping, field)
+        if field in plain:
+            continue
+        if field == "identities":
+            for identity in value:
+                note("identities", identity.column)
+                note("identities", identity.when[0] if identity.when else None)
+        elif field == "source_id":
+            for column in value:
+                note("source_id", column)
+        elif field == "properties":
+            for column in value.values():
+                note("properties", column)
+        else:
+            note(field, value)
+    return found

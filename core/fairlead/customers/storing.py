@@ -1,0 +1,269 @@
+"""From a chunk of rows to facts, one function per kind of fact. Each gives back what it stored; problems stay on the chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from fairlead.customers import cells, consent
+from fairlead.customers import mapping as maps
+from fairlead.customers.chunk import Chunk, pick, pick_claims
+from fairlead.customers.linking import link
+from fairlead.customers.profiles import fill_profiles
+from fairlead.facts import ingest, refunds
+from fairlead.facts.ingest import Taken
+from fairlead.work import Work
+
+NOT_A_TIME = "is no date and time"
+NOT_MONEY = "is no amount of money"
+STATUSES = ("created", "paid", "shipped", "finished", "closed", "refunded")
+
+
+def store_events(work: Work, mapping: maps.EventMapping, chunk: Chunk, file: str, import_id: int) -> Taken:
+    """Rows are events."""
+    read_time = cells.time_reader(mapping.time_format, mapping.zone)
+    ids = chunk.source_ids(mapping.source_id, file)
+    at = chunk.read(mapping.at, read_time, NOT_A_TIME, optional=False)
+    types = chunk.choice(mapping.type, None)
+    channels = chunk.choice(mapping.channel, None)
+    amounts = chunk.read(mapping.amount, _money(mapping), NOT_MONEY)
+    items, categories = chunk.text(mapping.item, 80), chunk.text(mapping.category, 80)
+    claims = chunk.identities(mapping.identities, mapping.region)
+    properties = chunk.properties(mapping.properties)
+    good = chunk.good()
+    return ingest.take_events(
+        work,
+        mapping.source,
+        ingest.EventColumns(
+            source_ids=pick(ids, good),
+            types=pick(types, good),
+            channels=pick(channels, good),
+            at=pick(at, good),
+            claims=pick_claims(claims, good),
+            amounts=pick(amounts, good),
+            items=pick(items, good),
+            categories=pick(categories, good),
+            properties=pick(properties, good),
+        ),
+        import_id,
+    )
+
+
+def store_touches(work: Work, mapping: maps.TouchMapping, chunk: Chunk, file: str, import_id: int) -> Taken:
+    """Rows are touches; some may be conversions too."""
+    read_time = cells.time_reader(mapping.time_format, mapping.zone)
+    ids = chunk.source_ids(mapping.source_id, file)
+    at = chunk.read(mapping.at, read_time, NOT_A_TIME, optional=False)
+    channels = chunk.choice(mapping.channel, None)
+    kinds = chunk.choice(mapping.kind, None, limit=16)
+    campaigns = chunk.text(mapping.campaign, 80)
+    claims = chunk.identities(mapping.identities, mapping.region)
+    conversion = mapping.conversion
+    amounts = chunk.read(conversion.amount, _money(mapping), NOT_MONEY) if conversion else []
+    _need_somebody(chunk, claims, mapping)
+    good = chunk.good()
+    columns = ingest.TouchColumns(
+        source_ids=pick(ids, good),
+        kinds=pick(kinds, good),
+        channels=pick(channels, good),
+        at=pick(at, good),
+        claims=pick_claims(claims, good),
+        campaigns=pick(campaigns, good),
+    )
+    taken = ingest.take_touches(work, mapping.source, columns, import_id)
+    if conversion:
+        marks = chunk.cells(conversion.column)
+        converting = [index for index in good if marks[index].strip().lower() in conversion.equals]
+        ingest.take_events(
+            work,
+            f"{mapping.source}/{conversion.event}"[:40],
+            ingest.EventColumns(
+                source_ids=pick(ids, converting),
+                types=[conversion.event] * len(converting),
+                channels=pick(channels, converting),
+                at=pick(at, converting),
+                claims=pick_claims(claims, converting),
+                amounts=pick(amounts, converting),
+            ),
+            import_id,
+        )
+    return taken
+
+
+def store_orders(work: Work, mapping: maps.OrderMapping, chunk: Chunk, file: str, import_id: int) -> Taken:
+    """Rows are orders, or single lines of one-line orders."""
+    read_time = cells.time_reader(mapping.time_format, mapping.zone)
+    money = _money(mapping)
+    ids = chunk.source_ids((mapping.order_id,), file)
+    placed = chunk.read(mapping.placed_at, read_time, NOT_A_TIME, optional=False)
+    paid_at = chunk.read(mapping.paid_at, read_time, NOT_A_TIME)
+    changed = chunk.read(mapping.changed_at, read_time, NOT_A_TIME)
+    amounts = chunk.read(mapping.amount, money, NOT_MONEY, optional=False)
+    paid = chunk.read(mapping.paid_amount, money, NOT_MONEY)
+    refunded = chunk.read(mapping.refund_amount, money, NOT_MONEY)
+    channels = chunk.choice(mapping.channel, None)
+    currencies = chunk.choice(mapping.currency, None, limit=3)
+    statuses = chunk.choice(mapping.status, STATUSES) if mapping.status else [None] * len(chunk)
+    regions, names = chunk.text(mapping.receiver_region, 40), chunk.text(mapping.receiver_name, 80)
+    skus, titles = chunk.text(mapping.item, 80), chunk.text(mapping.item_title, 200)
+    quantities = chunk.read(mapping.quantity, _count, "is no whole number of pieces")
+    claims = chunk.identities(mapping.identities, mapping.region)
+    properties = chunk.properties(mapping.properties)
+    good = chunk.good()
+    rows = ingest.OrderColumns(
+        source_ids=pick(ids, good),
+        channels=pick(channels, good),
+        statuses=[statuses[index] or ("paid" if paid_at[index] else "created") for index in good],
+        currencies=pick(currencies, good),
+        amounts=pick(amounts, good),
+        paid_amounts=[(paid[index] or 0) if mapping.paid_amount else _due(amounts, paid_at, index, mapping) for index in good],
+        refund_amounts=[refunded[index] or 0 for index in good],
+        placed_at=pick(placed, good),
+        paid_at=pick(paid_at, good),
+        changed_at=[changed[index] or paid_at[index] or placed[index] or 0 for index in good],
+        claims=pick_claims(claims, good),
+        regions=pick(regions, good),
+        properties=pick(properties, good),
+    )
+    taken, linked = ingest.take_orders(work, rows, mapping.source, import_id)
+    if mapping.item:
+        lines = [at for at, index in enumerate(good) if skus[index]]
+        ingest.store_single_lines(
+            work,
+            pick(rows.channels, lines),
+            pick(rows.source_ids, lines),
+            [skus[good[at]] or "" for at in lines],
+            [titles[good[at]] or "" for at in lines],
+            [quantities[good[at]] or 1 for at in lines],
+            pick(rows.amounts, lines),
+        )
+    if mapping.receiver_name:
+        fill_profiles(work, linked.profile_ids, {"name": pick(names, good)}, only_missing=True)
+    return taken
+
+
+def store_refunds(work: Work, mapping: maps.RefundMapping, chunk: Chunk, file: str, import_id: int) -> Taken:
+    """Rows are refunds; one whose order is unknown is a problem of its row."""
+    read_time = cells.time_reader(mapping.time_format, mapping.zone)
+    ids = chunk.source_ids(mapping.source_id, file)
+    orders = chunk.source_ids((mapping.order_id,), file)
+    at = chunk.read(mapping.at, read_time, NOT_A_TIME, optional=False)
+    amounts = chunk.read(mapping.amount, _money(mapping), NOT_MONEY, optional=False)
+    channels = chunk.choice(mapping.channel, None)
+    good = chunk.good()
+    known = refunds.find_orders(work, pick(channels, good), pick(orders, good))
+    for place, index in enumerate(good):
+        if known[place] is None:
+            chunk.problems[index] = (mapping.order_id, "is no order that is known")
+    kept = [(place, index) for place, index in enumerate(good) if known[place] is not None]
+    return refunds.take_refunds(
+        work,
+        mapping.source,
+        [ids[index] for _, index in kept],
+        [known[place] for place, _ in kept],
+        [at[index] or 0 for _, index in kept],
+        [amounts[index] or 0 for _, index in kept],
+        import_id,
+    )
+
+
+def store_profiles(work: Work, mapping: maps.ProfileMapping, chunk: Chunk, _file: str, _import_id: int) -> Taken:
+    """Rows are people; what a row says replaces what was known."""
+    names, languages = chunk.text(mapping.name, 80), chunk.text(mapping.language, 12)
+    genders = chunk.read(mapping.gender.column, _translated(mapping.gender), "is no gender") if mapping.gender else []
+    births = chunk.read(mapping.birth_date, _date, "is no date")
+    regions = chunk.text(mapping.home_region, 12)
+    claims = chunk.identities(mapping.identities, mapping.region)
+    extra = chunk.properties(mapping.properties)
+    _need_somebody(chunk, claims, mapping)
+    good = chunk.good()
+    linked = link(work, pick_claims(claims, good), mapping.source)
+    fields: dict[str, list[Any]] = {}
+    for name, column, values in (
+        ("name", mapping.name, names),
+        ("gender", mapping.gender, genders),
+        ("birth_date", mapping.birth_date, births),
+        ("region", mapping.home_region, regions),
+        ("language", mapping.language, languages),
+    ):
+        if column is not None:
+            fields[name] = pick(values, good)
+    if mapping.properties:
+        fields["attributes"] = pick(extra, good)
+    fill_profiles(work, linked.profile_ids, fields)
+    return Taken(len(good), 0, linked.created, linked.merged, linked.blocked)
+
+
+def store_consents(work: Work, mapping: maps.ConsentMapping, chunk: Chunk, file: str, _import_id: int) -> Taken:
+    """Rows are grants and withdrawals."""
+    read_time = cells.time_reader(mapping.time_format, mapping.zone)
+    ids = chunk.source_ids(mapping.source_id, file)
+    at = chunk.read(mapping.at, read_time, NOT_A_TIME, optional=False)
+    purposes = chunk.choice(mapping.purpose, consent.PURPOSES)
+    states = chunk.choice(mapping.state, consent.STATES)
+    channels = chunk.choice(mapping.consent_channel, None) if not mapping.consent_channel.column else [
+        cell or "*" for cell in chunk.text(mapping.consent_channel.column, 40)
+    ]
+    versions = chunk.text(mapping.text_version, 40)
+    claims = chunk.identities(mapping.identities, mapping.region)
+    evidence = chunk.properties(mapping.properties)
+    _need_somebody(chunk, claims, mapping)
+    good = chunk.good()
+    linked = link(work, pick_claims(claims, good), mapping.source)
+    somebody = np.flatnonzero(linked.profile_ids > 0).tolist()
+    rows = [good[place] for place in somebody]
+    stored = consent.record_consents(
+        work,
+        consent.ConsentColumns(
+            profile_ids=linked.profile_ids[somebody],
+            fingerprints=ingest.fingerprints(mapping.source, pick(ids, rows)),
+            purposes=pick(purposes, rows),
+            channels=pick(channels, rows),
+            states=pick(states, rows),
+            at=pick(at, rows),
+            sources=[mapping.source] * len(rows),
+            text_versions=[versions[index] or "" for index in rows],
+            evidence=[evidence[index] or "{}" for index in rows],
+        ),
+    )
+    return Taken(stored, len(rows) - stored, linked.created, linked.merged, linked.blocked)
+
+
+def _money(mapping: Any) -> Callable[[str], int]:
+    if mapping.money == "minor":
+        return int
+    currency = getattr(mapping, "currency", None)
+    return cells.money_reader((currency and currency.constant) or "CNY")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 0 < number < 10**6:
+        raise ValueError
+    return number
+
+
+def _date(text: str) -> str:
+    found = cells.date_of(text)
+    if not 1900 <= date.fromisoformat(found).year <= 2100:
+        raise ValueError
+    return found
+
+
+def _translated(source: maps.Source) -> Callable[[str], str]:
+    return lambda text: cells.gender_of(source.values.get(text, text))
+
+
+def _due(amounts: list[int | None], paid_at: list[int | None], index: int, mapping: maps.OrderMapping) -> int:
+    """Without a column for it, an order that was paid was paid in full."""
+    return (amounts[index] or 0) if paid_at[index] or not mapping.paid_at else 0
+
+
+def _need_somebody(chunk: Chunk, claims: list[Any], mapping: Any) -> None:
+    columns = ", ".join(identity.column for identity in mapping.identities)
+    for at, row in enumerate(zip(*(claim.values for claim in claims), strict=True)):
+        if not any(row):
+            chunk.problems.setdefault(at, (columns[:80], "names nobody"))
