@@ -84,9 +84,10 @@ class Heartbeats:
         """
         now = self._monotonic()
         with self._engine.connect() as connection:
-            rows = connection.execute(sa.select(self._table.c.executor_id, self._table.c.heartbeat_at)).all()
+            rows = connection.execute(sa.select(self._table.c.executor_id, self._table.c.heartbeat_at))
+            beats = [(str(executor), int(beat)) for executor, beat in rows]
         current: dict[str, int | None] = dict.fromkeys(executors)
-        current.update({executor: beat for executor, beat in rows})
+        current.update(beats)
         current.pop(self._id, None)
         self._seen = {
             executor: self._seen[executor] if self._seen.get(executor, (-1, 0.0))[0] == beat else (beat, now)

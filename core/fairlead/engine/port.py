@@ -64,6 +64,9 @@ class Retry:
         return min(self.first * self.factor ** (attempt - 1), self.longest)
 
 
+DEFAULT_RETRY = Retry()
+
+
 @dataclass(frozen=True, slots=True)
 class Rate:
     """At most ``limit`` starts within any ``period`` seconds."""
@@ -79,7 +82,8 @@ class Queue:
     ``workers`` is how many of its runs one process works on at a time. ``rate`` and ``at_once`` hold for each partition
     over all processes (partition = channel account): how many may start in a time, how many may run at once. A queue
     that has either is partitioned, and each enqueue must then name its partition. Starts are counted when a run is
-    taken from the queue, so keep a margin under a platform's hard limit.
+    taken from the queue, so keep a margin under a platform's hard limit. Runs of a partition start in the order of
+    their enqueuing, to the resolution of the database's clock (a second on SQLite under Python 3.11).
     """
 
     name: str
@@ -115,7 +119,7 @@ class Run:
 class Engine(Protocol):
     """What the domain needs of a background engine."""
 
-    def register(self, name: str, function: Function, retry: Retry = Retry()) -> None:  # noqa: B008 -- immutable
+    def register(self, name: str, function: Function, retry: Retry = DEFAULT_RETRY) -> None:
         """Make ``function(payload)`` known as ``name``. It may run twice and at the same time as itself.
 
         What it raises is retried unless the error says that trying again is useless (:mod:`fairlead.engine.attempt`).
@@ -125,7 +129,7 @@ class Engine(Protocol):
     def schedule(self, name: str, cron: str, zone: str = "UTC", queue: str = "default") -> None:
         """Run ``name`` by a cron expression (5 fields, or 6 with seconds first) on the wall clock of ``zone``.
 
-        The payload is ``{"scheduled_at": "<ISO 8601>"}``. A tick whose predecessor is unfinished is skipped; ticks
+        The payload is ``{"scheduled_at": "<ISO 8601, UTC>"}``. A tick whose predecessor is unfinished is skipped; ticks
         missed while no engine ran are not made up for. One schedule per name.
         """
         ...
@@ -264,4 +268,4 @@ def check_json(value: Any, what: str) -> None:
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):
-        raise EngineError(f"the {what} must be JSON: objects with text keys, lists, texts, numbers, true, false") from None
+        raise EngineError(f"the {what} must be JSON: objects with text keys, lists, texts, numbers, booleans") from None
