@@ -60,24 +60,26 @@ class ChannelHarness:
 class NodeHarness:
     """A database on which a journey node can run, and the settings to run it with.
 
-    ``sql`` holds whatever tables the node reads. ``profile_ids`` are people who exist there.
+    ``session`` is on whatever tables the node reads. ``profile_ids`` are people who exist there. ``work`` is the unit
+    of work that a node which compiles itself to SQL is given.
     """
 
     settings: Any
-    sql: Session
+    session: Session
     profile_ids: Sequence[int] = tuple(range(1, 201))
     client_id: int = 1
+    work: Any = None
 
 
 @dataclass(slots=True)
 class RuleHarness:
     """People twice: as rows and as subjects, so that SQL and memory can be compared.
 
-    ``people`` is a select with one column of profile ids, and ``subjects`` describes exactly those people.
+    ``profile_id`` is the column of a table that ``session`` can read, and ``subjects`` describes exactly its people.
     """
 
     arguments: Sequence[Any]
-    sql: Session
+    session: Session
     profile_id: sa.ColumnElement[int]
     subjects: Sequence[RuleSubject]
     client_id: int = 1
@@ -117,11 +119,11 @@ def default_node_harness(manifest: Manifest) -> NodeHarness:
 
 def default_rule_harness(manifest: Manifest) -> RuleHarness:
     """200 people with nothing but an id: enough for an operator that reads no table."""
-    sql = scratch_session()
+    session = scratch_session()
     people = sa.Table("people", sa.MetaData(), sa.Column("profile_id", sa.BigInteger, primary_key=True))
-    people.create(sql.connection())
-    sql.execute(people.insert(), [{"profile_id": number} for number in range(1, 201)])
+    people.create(session.connection())
+    session.execute(people.insert(), [{"profile_id": number} for number in range(1, 201)])
     subjects = [
         RuleSubject(number, {}, (), frozenset(), {}, frozenset(), frozenset(), START) for number in range(1, 201)
     ]
-    return RuleHarness([sample_settings(manifest.settings)], sql, people.c.profile_id, subjects)
+    return RuleHarness([sample_settings(manifest.settings)], session, people.c.profile_id, subjects)

@@ -100,9 +100,12 @@ def _run(name: str, harness: str) -> Verdict:
     with tempfile.TemporaryDirectory(prefix="fairlead-check-") as folder:
         file = Path(folder) / "test_contract.py"
         file.write_text(FILE.format(name=name, harness=reference, twin=bool(harness)), encoding="utf-8")
-        options = ["-p", "no:terminal", "-p", "no:cacheprovider", "--import-mode=importlib", "--rootdir", folder]
+        # A configuration of its own, so that no pytest settings of the folder we were called in take part.
+        config = file.with_name("pytest.ini")
+        config.write_text("[pytest]\n", encoding="utf-8")
+        options = ["-p", "no:terminal", "-p", "no:cacheprovider", "--import-mode=importlib"]
         with contextlib.redirect_stdout(io.StringIO()):
-            pytest.main([*options, "-c", str(file.with_name("none.ini")), str(file)], plugins=[_Recorder(verdict)])
+            pytest.main([*options, "-c", str(config), str(file)], plugins=[_Recorder(verdict)])
     return verdict
 
 

@@ -11,7 +11,6 @@ from fairlead.plugins.manifest import Capability, Kind
 from fairlead.plugins.quality import BadQuality, read_quality
 from fairlead.plugins.registry import CAPABILITY_PROTOCOLS, missing_members
 from fairlead.plugins.settings_schema import BadSettingsModel, json_schema, secret_paths
-from fairlead.testing.samples import sample_settings
 from fairlead.testing.subject import CheckList, Subject, broken, require
 
 CHECKS = CheckList()
@@ -60,8 +59,6 @@ def settings_are_a_form(subject: Subject) -> None:
         schema.get("additionalProperties") is False,
         f"{model.__name__} takes unknown fields; set model_config = ConfigDict(extra='forbid'), so that a typo is seen",
     )
-    if subject.harness is None:
-        sample_settings(model)
 
 
 @CHECKS.add()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ CHECKS = CheckList()
 
 NOW_MS = int(START.timestamp() * 1000)
 DAY_MS = 86_400_000
+ZONE = "Asia/Shanghai"
 
 
 @CHECKS.add(twin=True)
@@ -35,9 +36,9 @@ def outlets_are_stable(subject: Subject) -> None:
 def everybody_gets_a_way(subject: Subject) -> None:
     """run() gives each person the index of an outlet, or -1 with the instant until which they stay."""
     with subject.open(NodeHarness, default_node_harness) as harness:
-        for arrived in (True, False):
-            _run(subject, harness, _batch(harness, arrived=arrived))
-        empty = _run(subject, harness, _part(_batch(harness, arrived=True), slice(0, 0)))
+        batch = _batch(harness)
+        _run(subject, harness, batch)
+        empty = _run(subject, harness, _part(batch, slice(0, 0)))
         require(len(empty.outlet) == 0, "run() of nobody gave outlets")
 
 
@@ -45,7 +46,7 @@ def everybody_gets_a_way(subject: Subject) -> None:
 def the_batch_decides_nothing(subject: Subject) -> None:
     """A repeat decides the same, and a person's way does not depend on who else is in the batch."""
     with subject.open(NodeHarness, default_node_harness) as harness:
-        batch = _batch(harness, arrived=True)
+        batch = _batch(harness)
         whole, again = _run(subject, harness, batch), _run(subject, harness, batch)
         require(np.array_equal(whole.outlet, again.outlet), "run() decided otherwise for the same batch")
         half = len(batch.profile_ids) // 2
@@ -55,58 +56,52 @@ def the_batch_decides_nothing(subject: Subject) -> None:
 
 @CHECKS.add(twin=True)
 def sql_decides_as_run_does(subject: Subject) -> None:
-    """A node that compiles itself to SQL gives everybody the outlet that run() gives."""
+    """A node that compiles itself to SQL gives everybody the outlet and the instant that run() gives."""
     if not isinstance(subject.thing, CompilesToSql):
         return
     with subject.open(NodeHarness, default_node_harness) as harness:
-        batch = _batch(harness, arrived=False)
-        people = sa.values(
-            sa.column("profile_id", sa.BigInteger),
-            sa.column("entered_at", sa.BigInteger),
-            sa.column("enrolment_id", sa.BigInteger),
-            name="people",
-        ).data([(int(p), int(e), int(p)) for p, e in zip(batch.profile_ids, batch.entered_at, strict=True)])
+        require(harness.work is not None, "a node that compiles itself to SQL needs a harness with work=")
+        batch = _batch(harness)
+        columns = [sa.column(name, sa.BigInteger) for name in ("profile_id", "entered_at", "enrolment_id")]
+        rows = [(int(p), int(e), int(p)) for p, e in zip(batch.profile_ids, batch.entered_at, strict=True)]
+        people = sa.values(*columns, name="people").data(rows)
         context = NodeSqlContext(
-            harness.client_id,
-            NOW_MS,
-            "Asia/Shanghai",
-            people.c.profile_id,
-            people.c.entered_at,
-            people.c.enrolment_id,
-            dt.datetime.fromtimestamp(NOW_MS / 1000, dt.UTC),
+            harness.work, NOW_MS, ZONE, people.c.profile_id, people.c.entered_at, people.c.enrolment_id
         )
-        compiled = subject.thing.outlet_sql(context, harness.settings)
-        by_sql: dict[int, int] = dict(harness.sql.execute(sa.select(people.c.profile_id, compiled)).tuples().all())
-        by_run = dict(zip(batch.profile_ids.tolist(), _run(subject, harness, batch).outlet.tolist(), strict=True))
-    different = [person for person in by_run if by_run[person] != by_sql[person]]
-    require(not different, f"outlet_sql() and run() disagree for {len(different)} of {len(by_run)} people")
+        outlet = subject.thing.outlet_sql(context, harness.settings)
+        due = subject.thing.due_sql(context, harness.settings)
+        found = harness.session.execute(sa.select(people.c.profile_id, outlet, due)).tuples().all()
+        outcome = _run(subject, harness, batch)
+    by_sql = {int(person): (int(way), int(until) if way == -1 else None) for person, way, until in found}
+    untils = outcome.due_at if outcome.due_at is not None else np.zeros(len(outcome.outlet), np.int64)
+    by_run = {
+        int(person): (int(way), int(until) if way == -1 else None)
+        for person, way, until in zip(batch.profile_ids, outcome.outlet, untils, strict=True)
+    }
+    different = [person for person, decided in by_run.items() if decided != by_sql.get(person)]
+    require(not different, f"outlet_sql() or due_sql() and run() disagree for {len(different)} of {len(by_run)} people")
 
 
-def _batch(harness: NodeHarness, *, arrived: bool) -> NodeBatch:
+def _batch(harness: NodeHarness) -> NodeBatch:
     ids = np.asarray(harness.profile_ids, dtype=np.int64)
     rng = np.random.default_rng(len(ids))
     return NodeBatch(
         client_id=harness.client_id,
         now=NOW_MS,
-        zone="Asia/Shanghai",
+        zone=ZONE,
         profile_ids=ids,
         visits=np.ones(len(ids), dtype=np.int64),
         entered_at=NOW_MS - rng.integers(0, 10 * DAY_MS, len(ids)),
-        arrived=np.full(len(ids), arrived, dtype=np.bool_),
-        sql=harness.sql,
+        session=harness.session,
     )
 
 
 def _part(batch: NodeBatch, part: slice) -> NodeBatch:
-    return NodeBatch(
-        batch.client_id,
-        batch.now,
-        batch.zone,
-        batch.profile_ids[part],
-        batch.visits[part],
-        batch.entered_at[part],
-        batch.arrived[part],
-        batch.sql,
+    return replace(
+        batch,
+        profile_ids=batch.profile_ids[part],
+        visits=batch.visits[part],
+        entered_at=batch.entered_at[part],
     )
 
 
@@ -130,5 +125,9 @@ def _run(subject: Subject, harness: NodeHarness, batch: NodeBatch) -> NodeOutcom
         due = np.asarray(outcome.due_at)
         require(due.shape == (people,), f"run() gave due_at of shape {due.shape} for {people} people ({where})")
         require(bool((due[staying] > batch.now).all()), f"run() keeps people until an instant that is past ({where})")
+    for send in outcome.sends:
+        people_asked = np.asarray(send.people)
+        within = bool(((people_asked >= 0) & (people_asked < people)).all())
+        require(within, f"run() asks for a message to people who are not in the batch ({where})")
     require(not outcome.note or len(outcome.note) == people, f"run() gave notes for {len(outcome.note)} of {people}")
     return outcome

@@ -62,7 +62,7 @@ def _compiled(subject: Subject, harness: RuleHarness, arguments: Any, *, negated
         condition = subject.thing.compile(context, arguments)
         require(isinstance(condition, sa.ColumnElement), f"compile() gave {type(condition).__name__} ({where})")
         wanted = sa.not_(condition) if negated else condition
-        found = set(harness.sql.scalars(sa.select(harness.profile_id).where(wanted)))
+        found = set(harness.session.scalars(sa.select(harness.profile_id).where(wanted)))
     except sa.exc.SQLAlchemyError as error:
         text = " ".join(str(getattr(error, "orig", None) or error).split())
         broken(f"the compiled condition does not run: {text}; an operator on tables needs a harness ({where})")
