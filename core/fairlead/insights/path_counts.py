@@ -130,8 +130,9 @@ def _states(
     state: IntArray = np.asarray(channels[stops - 1], np.int64)
     state += 1
     for back in range(1, order):
-        # An index below 0 reads some other touch, which the mask then drops.
-        digit = np.where(known > back, np.asarray(channels[stops - 1 - back], np.int64) + 1, 0)
+        # What lies before the path is read too, and dropped by the mask.
+        older = np.asarray(channels[np.maximum(stops - 1 - back, 0)], np.int64)
+        digit = np.where(known > back, older + 1, 0)
         state += digit * base**back
     return state
 

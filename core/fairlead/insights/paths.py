@@ -91,6 +91,10 @@ class Paths:
                 raise InvalidInput("a touch has a channel code without a name", path=("channels",))
             codes = codes.astype(wanted)
         ends = np.asarray(converted)
+        if ends.dtype.kind not in "biu":
+            if len(ends):
+                raise InvalidInput("converted is not a column of whole numbers", path=("converted",))
+            ends = ends.astype(np.uint8)
         columns = PathColumns(
             np.asarray(offsets, np.int64),
             codes,
