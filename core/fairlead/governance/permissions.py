@@ -71,11 +71,20 @@ class Anonymous:
         """How the audit log would call them."""
         return "anonymous"
 
-    def may(self, permission: str, client_id: int | None = None) -> bool:
+    @property
+    def key(self) -> str:
+        """One key for all strangers, so that together they hold no more than one caller."""
+        return self.actor
+
+    def sees(self, client_id: int) -> bool:  # noqa: ARG002 -- as Principal
+        """Nothing."""
+        return False
+
+    def may(self, permission: str, client_id: int | None = None) -> bool:  # noqa: ARG002 -- as Principal
         """Never."""
         return False
 
-    def require(self, permission: str, client_id: int | None = None) -> None:
+    def require(self, permission: str, client_id: int | None = None) -> None:  # noqa: ARG002 -- as Principal
         """Refuse."""
         raise Unauthenticated("a token is needed", next_step="send `Authorization: Bearer <token>`")
 
@@ -97,6 +106,11 @@ class Principal:
         """How the audit log calls them."""
         return f"member:{self.member_id}/token:{self.token_id}"
 
+    @property
+    def key(self) -> str:
+        """Tells callers apart for fair sharing; an id, no name."""
+        return self.actor
+
     def sees(self, client_id: int) -> bool:
         """Whether the client exists for them at all."""
         if self.only_clients is not None and client_id not in self.only_clients:
@@ -117,7 +131,9 @@ class Principal:
             return
         if client_id is not None and not self.sees(client_id):
             raise NotFound("there is no such client for you")
-        raise Forbidden(f"this needs the permission {permission}", next_step="ask an admin of the agency for a role with it")
+        raise Forbidden(
+            f"this needs the permission {permission}", next_step="ask an admin of the agency for a role with it"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +147,11 @@ class System:
         """How the audit log calls it."""
         return f"system:{self.name}"
 
-    def sees(self, client_id: int) -> bool:
+    def sees(self, client_id: int) -> bool:  # noqa: ARG002 -- as Principal
         """Every client."""
         return True
 
-    def may(self, permission: str, client_id: int | None = None) -> bool:
+    def may(self, permission: str, client_id: int | None = None) -> bool:  # noqa: ARG002 -- as Principal
         """Always; whoever can start the program owns the database anyway."""
         return True
 

@@ -1,0 +1,132 @@
+"""What the background engine runs, put together in one place.
+
+Each domain offers a function ``register(runtime, engine)`` in its module ``follow`` (or here, for accounts and
+housekeeping); a domain that is not installed is passed over. Payloads hold ids only.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+from fairlead.channels.checks import check_account
+from fairlead.channels.sync import Sink, sync_account
+from fairlead.engine.port import Engine, Retry
+from fairlead.governance.idempotency import forget_expired
+from fairlead.plugins.manifest import Capability
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fairlead.channels.model import ChannelAccount
+    from fairlead.plugins.contracts.channel import OrderRecord
+    from fairlead.runtime import Fairlead
+    from fairlead.work import Work
+
+CHECK = "channels.check"
+SYNC = "channels.sync"
+CHECK_ALL = "channels.check_all"
+SYNC_ALL = "channels.sync_all"
+HOUSEKEEPING = "governance.housekeeping"
+ACCOUNTS = "accounts"
+
+OTHERS = ("fairlead.audiences.workflows", "fairlead.journeys.workflows", "fairlead.messaging.workflows")
+PAGE = 100
+
+
+def build_engine(runtime: Fairlead, *, work: bool = True) -> Engine:
+    """The engine that the settings name, with every workflow registered, not started.
+
+    ``work=False`` gives one that only enqueues and asks, for processes beside the workers.
+    """
+    from fairlead.engine.dbos_engine import DbosEngine
+    from fairlead.engine.dbos_setup import system_url
+
+    settings = runtime.settings
+    engine = DbosEngine(
+        runtime.database.engine,
+        settings.engine_url or system_url(settings.database_url),
+        executor_id=settings.executor_id,
+        work=work,
+    )
+    register_all(runtime, engine)
+    return engine
+
+
+def register_all(runtime: Fairlead, engine: Engine) -> None:
+    """Register and schedule the workflows of all domains on ``engine``, before it starts."""
+    engine.register(CHECK, lambda payload: _check(runtime, payload), Retry(attempts=1))
+    engine.register(SYNC, lambda payload: _sync(runtime, payload), Retry(attempts=5, first=5.0, longest=300.0))
+    engine.register(CHECK_ALL, lambda _: _for_accounts(runtime, engine, CHECK, None), Retry(attempts=2))
+    engine.register(SYNC_ALL, lambda _: _for_accounts(runtime, engine, SYNC, Capability.ORDERS), Retry(attempts=2))
+    engine.register(HOUSEKEEPING, lambda _: _keep_house(runtime), Retry(attempts=2))
+    engine.schedule(CHECK_ALL, "7,37 * * * *")
+    engine.schedule(SYNC_ALL, "*/15 * * * *")
+    engine.schedule(HOUSEKEEPING, "23 * * * *")
+    for name in OTHERS:
+        if importlib.util.find_spec(name) is not None:
+            module: Any = importlib.import_module(name)
+            module.register(runtime, engine)
+
+
+def order_sink() -> Sink:
+    """The function that stores the orders of a platform as facts."""
+    ingest: Any = importlib.import_module("fairlead.facts.ingest")
+
+    def store(work: Work, account: ChannelAccount, records: Sequence[OrderRecord]) -> object:
+        return ingest.take_order_records(work, account.channel, records)
+
+    return store
+
+
+def _check(runtime: Fairlead, payload: dict[str, Any]) -> dict[str, Any]:
+    account = check_account(runtime, payload["client_id"], payload["account_id"])
+    return {"health": account.health, "state": account.state}
+
+
+def _sync(runtime: Fairlead, payload: dict[str, Any]) -> dict[str, Any]:
+    report = sync_account(runtime, payload["client_id"], payload["account_id"], None, order_sink())
+    return {"records": report.records, "pages": report.pages}
+
+
+def _for_accounts(runtime: Fairlead, engine: Engine, name: str, capability: Capability | None) -> int:
+    """Enqueue one run per usable account; the key keeps a slow one from piling up."""
+    from fairlead.channels.service import list_accounts
+    from fairlead.clients.service import list_clients
+
+    count, slug = 0, ""
+    while True:
+        with runtime.agency_reading("find accounts") as work:
+            clients = list_clients(work, first=PAGE, after_slug=slug)
+        for client in clients:
+            after = 0
+            while True:
+                with runtime.reading(client.id) as work:
+                    accounts = list_accounts(work, first=PAGE, after_id=after)
+                    channels = work.plugins.channels
+                for account in accounts:
+                    entry = channels.get(account.channel)
+                    if entry is None or account.state not in ("connected", "failed"):
+                        continue
+                    if capability is not None and capability not in entry.manifest.capabilities:
+                        continue
+                    payload = {"client_id": client.id, "account_id": account.id}
+                    engine.enqueue(name, payload, key=f"{name}/{account.id}", queue=ACCOUNTS, partition=str(account.id))
+                    count += 1
+                if len(accounts) < PAGE:
+                    break
+                after = accounts[-1].id
+        if len(clients) < PAGE:
+            return count
+        slug = clients[-1].slug
+
+
+def _keep_house(runtime: Fairlead) -> dict[str, Any]:
+    def clean(work: Work) -> int:
+        return forget_expired(work.session, work.now)
+
+    return {"idempotency_records": runtime.run_agency("housekeeping", clean)}
+
+
+__all__ = ["ACCOUNTS", "CHECK", "SYNC", "build_engine", "order_sink", "register_all"]

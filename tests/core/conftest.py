@@ -1,0 +1,170 @@
+"""Fixtures of the core's tests: a fresh database per test on both engines, a runtime on it, an agency with two clients.
+
+A database is migrated once per session and copied per test: a file copy on SQLite, ``CREATE DATABASE … TEMPLATE`` on
+PostgreSQL. PostgreSQL is used when ``FAIRLEAD_TEST_POSTGRES`` names a server whose user may create databases.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from fairlead.clients import service
+from fairlead.plugins.manager import Plugins
+from fairlead.runtime import Fairlead
+from fairlead.settings import Settings
+from fairlead.storage import migrate
+from fairlead.storage.crypto import Keyring, Vault
+from fairlead.storage.database import Database, normalise_url
+from fairlead.testing.fakes import FakeClock
+
+SERVER = "FAIRLEAD_TEST_POSTGRES"
+
+
+@dataclass(frozen=True)
+class Agency:
+    """One agency with two clients; slugs ``acme`` and ``bolt``."""
+
+    id: int
+    acme: int
+    bolt: int
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    database = Database(f"sqlite:///{path}")
+    migrate.upgrade(database)
+    database.dispose()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[sa.Engine]:
+    """The server's maintenance connection; skips without one."""
+    url = os.environ.get(SERVER)
+    if not url:
+        pytest.skip(f"set {SERVER} to a PostgreSQL server to run this")
+    engine = sa.create_engine(normalise_url(url), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: sa.Engine) -> Iterator[str]:
+    """Name of a migrated database to copy."""
+    name = f"fairlead_template_{secrets.token_hex(4)}"
+    with _fresh(postgres_server, name, None) as url:
+        database = Database(url)
+        migrate.upgrade(database)
+        database.dispose()
+        yield name
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of a fresh, migrated database, once for each engine."""
+    if request.param == "sqlite":
+        path = tmp_path / "fairlead.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    server = request.getfixturevalue("postgres_server")
+    template = request.getfixturevalue("postgres_template")
+    with _fresh(server, f"fairlead_test_{secrets.token_hex(4)}", template) as url:
+        yield url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A fresh, migrated database."""
+    opened = Database(database_url)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture(scope="session")
+def keyring() -> Keyring:
+    """The keys of all tests of a session."""
+    return Keyring.generate("k1")
+
+
+@pytest.fixture
+def vault(keyring: Keyring) -> Vault:
+    """A vault on the session's keys."""
+    return Vault(keyring)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """The clock of :func:`runtime`; it stands still until moved."""
+    return FakeClock()
+
+
+@pytest.fixture
+def build_runtime(database_url: str, vault: Vault, clock: FakeClock) -> Iterator[Callable[..., Fairlead]]:
+    """``build_runtime(plugin, …, cache_seconds=0)`` gives a runtime with these plugins on the test's database."""
+    made: list[Fairlead] = []
+
+    def build(*plugins: object, now: Callable[[], Any] | None = None, **settings: Any) -> Fairlead:
+        chosen = Settings(database_url=database_url, **settings)
+        opened = Fairlead(
+            chosen, Database(database_url), vault, Plugins.for_tests(*plugins), clock=now if now is not None else clock
+        )
+        made.append(opened)
+        return opened
+
+    yield build
+    for runtime in made:
+        runtime.close()
+
+
+@pytest.fixture
+def runtime(build_runtime: Callable[..., Fairlead]) -> Fairlead:
+    """A runtime without plugins."""
+    return build_runtime()
+
+
+def add_agency(runtime: Fairlead) -> Agency:
+    """An agency with the clients ``acme`` and ``bolt``."""
+    with runtime.agency_work("test") as work:
+        agency = service.create_agency(work, "main", "Agency")
+        acme = service.create_client(work, agency.id, "acme", "Acme")
+        bolt = service.create_client(work, agency.id, "bolt", "Bolt")
+    return Agency(agency.id, acme.id, bolt.id)
+
+
+@pytest.fixture
+def agency(runtime: Fairlead) -> Agency:
+    """An agency with the clients ``acme`` and ``bolt``, in the database of :func:`runtime`."""
+    return add_agency(runtime)
+
+
+class _fresh:  # noqa: N801 -- used as a function
+    """A database on the server for the length of a block; gives its URL."""
+
+    def __init__(self, server: sa.Engine, name: str, template: str | None) -> None:
+        self._server, self._name, self._template = server, name, template
+
+    def __enter__(self) -> str:
+        copy = f' TEMPLATE "{self._template}"' if self._template else ""
+        with self._server.connect() as connection:
+            connection.execute(sa.text(f'CREATE DATABASE "{self._name}"{copy}'))
+        return self._server.url.set(database=self._name).render_as_string(hide_password=False)
+
+    def __exit__(self, *_: object) -> None:
+        with self._server.connect() as connection:
+            connection.execute(sa.text(f'DROP DATABASE IF EXISTS "{self._name}" WITH (FORCE)'))
