@@ -35,8 +35,9 @@ _VALUE = 1
 class Cost:
     """Declares the cost of a field, for instance ``strawberry.field(directives=[Cost(weight=50)])``."""
 
-    weight: int | None = None
-    size: int | None = None
+    # UNSET, since a default of None would be printed as `= null` beside every use.
+    weight: int | None = strawberry.UNSET
+    size: int | None = strawberry.UNSET
 
 
 class Weight(NamedTuple):
@@ -130,5 +131,9 @@ class CostTable:
         definition: Any = (field.extensions or {}).get("strawberry-definition")
         for directive in getattr(definition, "directives", None) or ():
             if isinstance(directive, Cost):
-                return Weight(directive.weight, directive.size)
+                return Weight(_given(directive.weight), _given(directive.size))
         return Weight()
+
+
+def _given(value: int | None) -> int | None:
+    return value if type(value) is int else None

@@ -172,8 +172,8 @@ _REASONS = (
     re.compile(r"Expected value of (?:OneOf )?type '\w+' not to include unknown field"),
     re.compile(r"Exactly one key must be specified for OneOf type '\w+'"),
     re.compile(r"\w+ cannot represent (?:an? \w+|(?:a )?non[\w -]*? value)"),
-    re.compile(r"(?<= )does not exist in '\w+' enum(?=\.)"),
 )
+_NOT_IN_ENUM = re.compile(r"Value .* does not exist in '(\w+)' enum\.", re.DOTALL)
 
 
 def without_values(message: str) -> tuple[str, list[str | int]]:
@@ -194,9 +194,13 @@ def without_values(message: str) -> tuple[str, list[str | int]]:
         path.append(match[1])
     else:
         return "The input is not acceptable.", path
+    # From the start of the reason only: a value may spell anything, reasons included.
+    rest = rest.removeprefix("has invalid value: ")
     for reason in _REASONS:
-        if found := reason.search(rest):
+        if found := reason.match(rest):
             return f"{subject}: {found[0]}.", path
+    if found := _NOT_IN_ENUM.fullmatch(rest):
+        return f"{subject}: it is no value of '{found[1]}'.", path
     return f"{subject}.", path
 
 

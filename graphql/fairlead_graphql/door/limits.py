@@ -20,9 +20,7 @@ class Limits(BaseSettings):
 
     # -- bytes ------------------------------------------------------------------------------------------------------
     body_bytes: PositiveInt = Field(default=MIB, description="Largest request body.")
-    answer_bytes: PositiveInt = Field(
-        default=5 * MIB, description="Largest answer; beyond, ANSWER_TOO_LARGE."
-    )
+    answer_bytes: PositiveInt = Field(default=5 * MIB, description="Largest answer; beyond, ANSWER_TOO_LARGE.")
     query_bytes: PositiveInt = Field(default=50_000, description="Longest document, as UTF-8.")
     json_depth: PositiveInt = Field(default=20, description="Deepest nesting of arrays and objects in a body.")
 
@@ -40,9 +38,7 @@ class Limits(BaseSettings):
     conflict_budget: PositiveInt = Field(default=20_000, description="Work spent on comparing fields of the same name.")
 
     # -- pages and inputs -------------------------------------------------------------------------------------------
-    page_default: PositiveInt = Field(
-        default=20, description="Page size counted without `first` and `last`."
-    )
+    page_default: PositiveInt = Field(default=20, description="Page size counted without `first` and `last`.")
     page_max: PositiveInt = Field(default=100, description="Largest `first` or `last`.")
     list_size: PositiveInt = Field(default=10, description="Length counted for a list that has no page size.")
     input_items: PositiveInt = Field(default=250, description="Longest list in an argument or variable.")
@@ -70,6 +66,4 @@ class Limits(BaseSettings):
     socket_init_seconds: PositiveFloat = Field(default=5.0, description="Time to send connection_init.")
     sockets_per_address: PositiveInt = Field(default=50, description="Sockets open at once from one address.")
     streams_per_caller: PositiveInt = Field(default=20, description="Event streams (SSE) open at once for one caller.")
-    recheck_seconds: PositiveFloat = Field(
-        default=5.0, description="How often a socket's right to be open is checked."
-    )
+    recheck_seconds: PositiveFloat = Field(default=5.0, description="How often a socket's right to be open is checked.")

@@ -256,8 +256,7 @@ PUBLIC = ["Query.health", "Query.people", "Mutation.write"]
 
 @pytest.fixture(autouse=True)
 def world() -> Iterator[World]:
-    global WORLD
-    WORLD = World()
+    WORLD.__dict__.update(World().__dict__)
     yield WORLD
     WORLD.release.set()
 
@@ -341,4 +340,3 @@ def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> None:
 @pytest.fixture
 def until() -> Callable[..., None]:
     return wait_until
-
