@@ -36,6 +36,7 @@ class Work:
     actor: Actor = field(default_factory=lambda: System("core"))
     now: dt.datetime = field(default_factory=utc_now)
     request_id: str = ""
+    public_url: str = ""
     events: list[DomainEvent] = field(default_factory=list)
     after_commit: list[Callable[[], None]] = field(default_factory=list)
 

@@ -44,6 +44,8 @@ class ChannelAccount(Tenant, Base):
     health: Mapped[str] = mapped_column(sa.String(16), default="unknown")
     health_at: Mapped[dt.datetime | None]
     synced_until: Mapped[dt.datetime | None]
+    send_tokens: Mapped[float] = mapped_column(sa.Double, default=0.0)
+    send_tokens_at: Mapped[dt.datetime | None]
     settings: Mapped[JsonDict]
     secrets: Mapped[Sealed | None] = mapped_column(SealedBytes)
     created_at: Mapped[dt.datetime]

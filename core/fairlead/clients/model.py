@@ -119,5 +119,3 @@ class PluginSettings(Tenant, Base):
     public: Mapped[JsonDict]
     secrets: Mapped[Sealed | None] = mapped_column(SealedBytes)
     changed_at: Mapped[dt.datetime]
-
-

@@ -43,7 +43,9 @@ class Chunk:
         """The raw cells of a column."""
         return self._columns[column]
 
-    def read(self, column: str | None, read: Callable[[str], T], reason: str, *, optional: bool = True) -> list[T | None]:
+    def read(
+        self, column: str | None, read: Callable[[str], T], reason: str, *, optional: bool = True
+    ) -> list[T | None]:
         """A typed column; all ``None`` when the mapping does not name one."""
         if column is None:
             return [None] * len(self.rows)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from fairlead.customers.model import Consent, ConsentRecord
+from fairlead.errors import InvalidInput
+from fairlead.facts.ingest import fingerprints
 from fairlead.storage import bulk, ids
+from fairlead.storage.types import to_millis
 from fairlead.work import Work
 
 PURPOSES = ("marketing", "personalisation", "sharing", "service")
@@ -65,3 +70,55 @@ def record_consents(work: Work, rows: ConsentColumns) -> int:
         newer_wins=bulk.NewerWins(key=("profile_id", "purpose", "channel"), version="at", keep=("id",)),
     )
     return stored
+
+
+def grant(
+    work: Work,
+    profile_id: int,
+    purpose: str,
+    channel: str,
+    *,
+    source: str,
+    text_version: str = "",
+    evidence: Mapping[str, Any],
+) -> None:
+    """Note that a person agreed, now."""
+    _note(work, profile_id, purpose, channel, "granted", source, text_version, evidence)
+
+
+def withdraw(
+    work: Work, profile_id: int, purpose: str, channel: str, *, source: str, evidence: Mapping[str, Any]
+) -> None:
+    """Note that a person withdrew, now; the next claim of a message sees it."""
+    _note(work, profile_id, purpose, channel, "withdrawn", source, "", evidence)
+
+
+def _note(
+    work: Work,
+    profile_id: int,
+    purpose: str,
+    channel: str,
+    state: str,
+    source: str,
+    text_version: str,
+    evidence: Mapping[str, Any],
+) -> None:
+    if purpose not in PURPOSES:
+        raise InvalidInput(
+            f"{purpose!r} is no purpose", path=("purpose",), next_step=f"use one of {', '.join(PURPOSES)}"
+        )
+    at = to_millis(work.now)
+    record_consents(
+        work,
+        ConsentColumns(
+            profile_ids=np.array([profile_id], np.int64),
+            fingerprints=fingerprints(source, [f"{profile_id}/{purpose}/{channel}/{state}/{at}"]),
+            purposes=[purpose],
+            channels=[channel],
+            states=[state],
+            at=[at],
+            sources=[source[:40]],
+            text_versions=[text_version],
+            evidence=[orjson.dumps(dict(evidence)).decode()],
+        ),
+    )

@@ -76,7 +76,9 @@ def load_mapping(work: Work, name: str) -> maps.Mapping:
 
     saved = work.session.scalars(sa.select(SavedMapping).where(SavedMapping.name == name)).first()
     if saved is None:
-        raise NotFound(f"there is no mapping {name!r}", path=("mapping",), next_step="save it first, or give the mapping itself")
+        raise NotFound(
+            f"there is no mapping {name!r}", path=("mapping",), next_step="save it first, or give the mapping itself"
+        )
     return parse_mapping(saved.mapping)
 
 
@@ -192,14 +194,19 @@ def _keep_rejects(work: Work, chunk: Chunk, import_id: int) -> None:
     )
 
 
-def _finish(
-    runtime: Fairlead, client: str, actor: Actor, summary: ImportSummary, state: str, error: str = ""
-) -> None:
+def _finish(runtime: Fairlead, client: str, actor: Actor, summary: ImportSummary, state: str, error: str = "") -> None:
     with runtime.work(client, actor=actor) as work:
         run = work.session.get_one(Import, summary.import_id)
         run.state, run.error, run.finished_at = state, error, work.now
         counts = {"read": summary.read, "accepted": summary.accepted, "rejected": summary.rejected}
         record(work, f"import.{state}", "import", str(run.id), after=counts)
         work.events.append(
-            DomainEvent(f"import/{run.id}", EventType.IMPORT_FINISHED, work.client_id, work.now, str(run.id), {"state": state, **counts})
+            DomainEvent(
+                f"import/{run.id}",
+                EventType.IMPORT_FINISHED,
+                work.client_id,
+                work.now,
+                str(run.id),
+                {"state": state, **counts},
+            )
         )

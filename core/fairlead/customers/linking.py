@@ -197,7 +197,9 @@ def _components(claims: _Claims, usable: BoolArray, holder: IntArray) -> tuple[I
     one = np.concatenate([code[:-1][together], held])
     other = np.concatenate([code[1:][together], place + count])
     size = count + len(profiles)
-    _, labels = connected_components(coo_matrix((np.ones(len(one), np.int8), (one, other)), (size, size)), directed=False)
+    _, labels = connected_components(
+        coo_matrix((np.ones(len(one), np.int8), (one, other)), (size, size)), directed=False
+    )
     return labels.astype(np.int64), profiles
 
 

@@ -151,7 +151,8 @@ class ConsentMapping(_Mapping):
 
 
 Mapping = Annotated[
-    EventMapping | TouchMapping | OrderMapping | RefundMapping | ProfileMapping | ConsentMapping, Field(discriminator="fact")
+    EventMapping | TouchMapping | OrderMapping | RefundMapping | ProfileMapping | ConsentMapping,
+    Field(discriminator="fact"),
 ]
 
 _SPACES = re.compile(r"\s+")

@@ -60,7 +60,8 @@ def _merge_attributes(work: Work, profile_ids: list[int], texts: list[str | None
         known.update(rows.tuples().all())
     merged = zip(profile_ids, texts, strict=True)
     return [
-        orjson.dumps({**known.get(profile_id, {}), **orjson.loads(text or "{}")}).decode() for profile_id, text in merged
+        orjson.dumps({**known.get(profile_id, {}), **orjson.loads(text or "{}")}).decode()
+        for profile_id, text in merged
     ]
 
 
@@ -79,12 +80,17 @@ def reveal_profile(work: Work, profile_id: int, purpose: str) -> dict[str, Any]:
     profile = work.session.get(Profile, profile_id)
     if profile is None or profile.state == "erased":
         raise NotFound("there is no such profile", path=("profileId",))
-    identities = work.session.scalars(sa.select(Identity).where(Identity.profile_id == profile_id).order_by(Identity.id)).all()
-    record(work, "profile.reveal", "profile", str(profile_id), after={"purpose": purpose, "identities": len(identities)})
+    identities = work.session.scalars(
+        sa.select(Identity).where(Identity.profile_id == profile_id).order_by(Identity.id)
+    ).all()
+    record(
+        work, "profile.reveal", "profile", str(profile_id), after={"purpose": purpose, "identities": len(identities)}
+    )
     name = None if profile.name is None else work.vault.open(work.client_id, NAME_COLUMN, profile.name)
     return {
         "name": name,
         "identities": [
-            (row.id, row.kind, row.scope, work.vault.open(work.client_id, IDENTITY_COLUMN, row.value)) for row in identities
+            (row.id, row.kind, row.scope, work.vault.open(work.client_id, IDENTITY_COLUMN, row.value))
+            for row in identities
         ],
     }

@@ -61,7 +61,11 @@ def open_table(path: Path) -> Iterator[Table]:
 
 def detect_encoding(sample: bytes) -> str:
     """The encoding of a text file: by its byte-order mark, else UTF-8 if it decodes, else GB18030 (a superset of GBK)."""
-    for mark, name in ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
+    for mark, name in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
         if sample.startswith(mark):
             return name
     zeros = sample[:2000].count(0)
@@ -89,7 +93,9 @@ def _rows(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
             return
         except csv.Error as error:
             raise InvalidInput(
-                f"row {number} cannot be read: {error}", path=("file", number), next_step="mend the row and send the file again"
+                f"row {number} cannot be read: {error}",
+                path=("file", number),
+                next_step="mend the row and send the file again",
             ) from None
         except (OSError, EOFError, zlib.error):
             raise InvalidInput(

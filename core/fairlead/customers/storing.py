@@ -119,7 +119,9 @@ def store_orders(work: Work, mapping: maps.OrderMapping, chunk: Chunk, file: str
         statuses=[statuses[index] or ("paid" if paid_at[index] else "created") for index in good],
         currencies=pick(currencies, good),
         amounts=pick(amounts, good),
-        paid_amounts=[(paid[index] or 0) if mapping.paid_amount else _due(amounts, paid_at, index, mapping) for index in good],
+        paid_amounts=[
+            (paid[index] or 0) if mapping.paid_amount else _due(amounts, paid_at, index, mapping) for index in good
+        ],
         refund_amounts=[refunded[index] or 0 for index in good],
         placed_at=pick(placed, good),
         paid_at=pick(paid_at, good),
@@ -204,9 +206,11 @@ def store_consents(work: Work, mapping: maps.ConsentMapping, chunk: Chunk, file:
     at = chunk.read(mapping.at, read_time, NOT_A_TIME, optional=False)
     purposes = chunk.choice(mapping.purpose, consent.PURPOSES)
     states = chunk.choice(mapping.state, consent.STATES)
-    channels = chunk.choice(mapping.consent_channel, None) if not mapping.consent_channel.column else [
-        cell or "*" for cell in chunk.text(mapping.consent_channel.column, 40)
-    ]
+    channels = (
+        chunk.choice(mapping.consent_channel, None)
+        if not mapping.consent_channel.column
+        else [cell or "*" for cell in chunk.text(mapping.consent_channel.column, 40)]
+    )
     versions = chunk.text(mapping.text_version, 40)
     claims = chunk.identities(mapping.identities, mapping.region)
     evidence = chunk.properties(mapping.properties)

@@ -146,9 +146,7 @@ def take_touches(work: Work, source: str, rows: TouchColumns, import_id: int | N
     return _taken(stored, count, linked)
 
 
-def take_orders(
-    work: Work, rows: OrderColumns, source: str, import_id: int | None = None
-) -> tuple[Taken, Linked]:
+def take_orders(work: Work, rows: OrderColumns, source: str, import_id: int | None = None) -> tuple[Taken, Linked]:
     """Store orders and link their people; a known order takes the newer ``changed_at``, never an older one."""
     count = len(rows.source_ids)
     linked = link(work, rows.claims, source) if rows.claims else _nobody(count)
@@ -203,7 +201,9 @@ def take_order_records(work: Work, channel: str, records: Sequence[OrderRecord])
             changed_at=[to_millis(record.updated_at) for record in records],
             claims=_claims_of(records),
             regions=[record.region or None for record in records],
-            properties=[orjson.dumps(dict(record.properties)).decode() if record.properties else None for record in records],
+            properties=[
+                orjson.dumps(dict(record.properties)).decode() if record.properties else None for record in records
+            ],
         ),
         source=channel,
     )

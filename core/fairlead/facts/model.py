@@ -37,8 +37,13 @@ class Event(Tenant, Base):
         sa.UniqueConstraint("client_id", "fingerprint"),
         sa.Index("ix_event_profile", "client_id", "profile_id", "at", "id"),
         sa.Index("ix_event_type", "client_id", "type_code", "profile_id", "at"),
-        sa.Index("ix_event_import", "client_id", "import_id", sqlite_where=sa.text("import_id IS NOT NULL"),
-                 postgresql_where=sa.text("import_id IS NOT NULL")),
+        sa.Index(
+            "ix_event_import",
+            "client_id",
+            "import_id",
+            sqlite_where=sa.text("import_id IS NOT NULL"),
+            postgresql_where=sa.text("import_id IS NOT NULL"),
+        ),
     )
     id: Mapped[Id]
     fingerprint: Mapped[Blind]
@@ -62,9 +67,7 @@ class Order(Tenant, Base):
         sa.UniqueConstraint("client_id", "channel_code", "source_id"),
         sa.Index("ix_orders_profile", "client_id", "profile_id", "placed_at", "id"),
         sa.Index("ix_orders_placed", "client_id", "placed_at", "id"),
-        sa.CheckConstraint(
-            "status IN ('created', 'paid', 'shipped', 'finished', 'closed', 'refunded')", name="status"
-        ),
+        sa.CheckConstraint("status IN ('created', 'paid', 'shipped', 'finished', 'closed', 'refunded')", name="status"),
     )
     id: Mapped[Id]
     source_id: Mapped[str] = mapped_column(sa.String(64))

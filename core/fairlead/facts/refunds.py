@@ -24,7 +24,9 @@ def find_orders(work: Work, channels: Sequence[str], order_ids: Sequence[str]) -
     wanted = sorted(set(order_ids))
     for start in range(0, len(wanted), LOOKUP):
         for order in work.session.scalars(
-            sa.select(Order).where(Order.channel_code.in_(known.values()), Order.source_id.in_(wanted[start : start + LOOKUP]))
+            sa.select(Order).where(
+                Order.channel_code.in_(known.values()), Order.source_id.in_(wanted[start : start + LOOKUP])
+            )
         ):
             found[order.channel_code, order.source_id] = order
     pairs = zip(channels, order_ids, strict=True)
@@ -45,7 +47,9 @@ def take_refunds(
     marks = fingerprints(source, source_ids)
     known: set[bytes] = set()
     for start in range(0, len(marks), LOOKUP):
-        rows = work.session.scalars(sa.select(Event.fingerprint).where(Event.fingerprint.in_(marks[start : start + LOOKUP])))
+        rows = work.session.scalars(
+            sa.select(Event.fingerprint).where(Event.fingerprint.in_(marks[start : start + LOOKUP]))
+        )
         known.update(bytes(row) for row in rows)
     fresh = {mark: place for place, mark in enumerate(marks) if mark not in known}
     places = list(fresh.values())

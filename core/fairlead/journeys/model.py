@@ -27,7 +27,9 @@ class Journey(Tenant, Base):
     title: Mapped[Name]
     state: Mapped[str] = mapped_column(sa.String(12), default="draft")
     current_version_id: Mapped[int | None] = mapped_column(sa.BigInteger)
+    trigger_cursor: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     created_at: Mapped[dt.datetime]
+    activated_at: Mapped[dt.datetime | None]
     changed_at: Mapped[dt.datetime]
 
 
@@ -57,7 +59,14 @@ class Enrolment(Tenant, Base):
         sa.UniqueConstraint("client_id", "id"),
         sa.ForeignKeyConstraint(["client_id", "version_id"], ["journey_version.client_id", "journey_version.id"]),
         sa.Index(
-            "ix_enrolment_due", "client_id", "version_id", "node", "due_at", "id", sqlite_where=sa.text(ACTIVE), postgresql_where=sa.text(ACTIVE)
+            "ix_enrolment_due",
+            "client_id",
+            "version_id",
+            "node",
+            "due_at",
+            "id",
+            sqlite_where=sa.text(ACTIVE),
+            postgresql_where=sa.text(ACTIVE),
         ),
         sa.Index("ix_enrolment_version", "client_id", "version_id", "id"),
         sa.Index("ix_enrolment_profile", "client_id", "profile_id", "id"),
@@ -71,7 +80,6 @@ class Enrolment(Tenant, Base):
     entry: Mapped[str] = mapped_column(sa.String(40))
     node: Mapped[int] = mapped_column(sa.Integer)
     visit: Mapped[int] = mapped_column(sa.Integer, default=0)
-    arrived: Mapped[bool] = mapped_column(default=True)
     state: Mapped[str] = mapped_column(sa.String(12), default="active")
     due_at: Mapped[dt.datetime]
     entered_node_at: Mapped[dt.datetime]

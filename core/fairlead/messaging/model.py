@@ -46,7 +46,13 @@ class Message(Tenant, Base):
         sa.ForeignKeyConstraint(["client_id", "account_id"], ["channel_account.client_id", "channel_account.id"]),
         sa.ForeignKeyConstraint(["client_id", "template_id"], ["template.client_id", "template.id"]),
         sa.Index(
-            "ix_message_due", "client_id", "account_id", "due_at", "id", sqlite_where=sa.text(OPEN), postgresql_where=sa.text(OPEN)
+            "ix_message_due",
+            "client_id",
+            "account_id",
+            "due_at",
+            "id",
+            sqlite_where=sa.text(OPEN),
+            postgresql_where=sa.text(OPEN),
         ),
         sa.Index("ix_message_profile", "client_id", "profile_id", "sent_at"),
         sa.Index("ix_message_state", "client_id", "state", "id"),
@@ -72,6 +78,10 @@ class Message(Tenant, Base):
     external_id: Mapped[str | None] = mapped_column(sa.String(120))
     created_at: Mapped[dt.datetime]
     sent_at: Mapped[dt.datetime | None]
+
+
+IS_OPEN = Message.state.in_([sa.literal_column("'queued'"), sa.literal_column("'sending'")])
+"""Spelled as in the partial index, so that SQLite knows it may use it."""
 
 
 class MessageReceipt(Tenant, Base):

@@ -173,7 +173,7 @@ def _copy(
             once = ""
             if newer_wins:
                 key = _quoted(newer_wins.key)
-                once = f'DISTINCT ON ({key}) '
+                once = f"DISTINCT ON ({key}) "
                 conflict = f'ORDER BY {key}, "{newer_wins.version}" DESC {conflict}'
             cursor.execute(f'INSERT INTO "{table.name}" ({quoted}) SELECT {once}{quoted} FROM fairlead_bulk {conflict}')  # noqa: S608
             written = int(cursor.rowcount)

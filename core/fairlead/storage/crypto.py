@@ -148,7 +148,9 @@ class Vault:
         try:
             plain = cipher.decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], f"{client_id}/{column}".encode())
         except InvalidTag:
-            raise KeyProblem(f"a value of {column} does not open: it was changed, moved, or sealed for another client") from None
+            raise KeyProblem(
+                f"a value of {column} does not open: it was changed, moved, or sealed for another client"
+            ) from None
         return plain.decode()
 
     @staticmethod

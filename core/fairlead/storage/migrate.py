@@ -53,7 +53,9 @@ def remove(database: Database, source: MigrationSource) -> None:
 def pending(database: Database) -> bool:
     """Whether the core's tables are not at the newest revision."""
     with database.engine.connect() as connection:
-        current = MigrationContext.configure(connection, opts={"version_table": _version_table(CORE)}).get_current_heads()
+        current = MigrationContext.configure(
+            connection, opts={"version_table": _version_table(CORE)}
+        ).get_current_heads()
         return set(current) != set(ScriptDirectory.from_config(_core(connection)).get_heads())
 
 
@@ -91,9 +93,7 @@ def _config(connection: sa.Connection, location: str, name: str, metadata: Any, 
     config = Config()
     config.set_main_option("script_location", location)
     config.set_main_option("path_separator", "newline")
-    config.attributes.update(
-        connection=connection, version_table=_version_table(name), metadata=metadata, owns=owns
-    )
+    config.attributes.update(connection=connection, version_table=_version_table(name), metadata=metadata, owns=owns)
     return config
 
 

@@ -11,9 +11,14 @@ from fairlead.plugins.manifest import Manifest
 
 @runtime_checkable
 class Importer(Protocol):
-    """Knows one export format: proposes a mapping from its column names to the fields of a fact."""
+    """Knows one export format: proposes a mapping from its column names to the fields of a fact.
+
+    ``fact`` says what a row is: ``events``, ``touches``, ``orders``, ``profiles`` or ``consents``. The fields are those
+    of that fact's mapping in :mod:`fairlead.customers.mapping` that take a column.
+    """
 
     manifest: Manifest
+    fact: str
 
     def propose(self, header: Sequence[str]) -> Mapping[str, str] | None:
         """Field by column name for a header it recognises, ``None`` for any other."""

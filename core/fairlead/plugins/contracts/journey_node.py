@@ -6,16 +6,18 @@ effects in one transaction, under the key ``(enrolment, node, visit)``, so a cra
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
 from fairlead.plugins.manifest import Manifest
+
+if TYPE_CHECKING:
+    from fairlead.work import Work
 
 IntArray = npt.NDArray[np.int64]
 
@@ -24,8 +26,8 @@ IntArray = npt.NDArray[np.int64]
 class NodeBatch:
     """People standing on one node of one journey version; all arrays have shape ``(people,)``.
 
-    ``arrived`` is true for those who just came and false for those whose wait is over. ``now`` and the entries of
-    ``entered_at`` are epoch milliseconds UTC. ``sql`` is the session of the running transaction, scoped to the client.
+    ``now`` and the entries of ``entered_at`` (when each came to this node) are epoch milliseconds UTC. ``session`` is the
+    one of the running transaction, scoped to the client.
     """
 
     client_id: int
@@ -34,8 +36,17 @@ class NodeBatch:
     profile_ids: IntArray
     visits: IntArray
     entered_at: IntArray
-    arrived: npt.NDArray[np.bool_]
-    sql: Any
+    session: Any
+
+
+@dataclass(frozen=True, slots=True)
+class SendRequest:
+    """Ask for a message to the people at ``people`` (indexes into the batch) by an account, with a template."""
+
+    account: str
+    template: str
+    people: IntArray
+    purpose: str = "marketing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +59,7 @@ class NodeOutcome:
     outlet: IntArray
     due_at: IntArray | None = None
     note: Sequence[str] = ()
+    sends: Sequence[SendRequest] = ()
 
 
 @runtime_checkable
@@ -67,25 +79,29 @@ class JourneyNode(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NodeSqlContext:
-    """What a node may refer to when it compiles itself: columns of the enrolment and the running instant."""
+    """What a node may refer to when it compiles itself: columns of the person's place and the running instant.
 
-    client_id: int
+    ``work`` is the unit of work the decision runs in, ``now`` its instant in epoch milliseconds; ``people`` selects the
+    profiles the decision is about, so that a condition can be answered for these alone.
+    """
+
+    work: Work
     now: int
     zone: str
     profile_id: sa.ColumnElement[int]
     entered_at: sa.ColumnElement[int]
     enrolment_id: sa.ColumnElement[int]
-    instant: dt.datetime
+    people: sa.Select[tuple[int]]
 
 
 @runtime_checkable
 class CompilesToSql(Protocol):
-    """Optional: the same decision as one SQL expression, for a million people without a row in Python."""
+    """Optional: the same decision as SQL expressions, for a million people without a row in Python."""
 
     def outlet_sql(self, context: NodeSqlContext, settings: Any) -> sa.ColumnElement[int]:
-        """Index into the outlets, for those whose time has come."""
+        """Index into the outlets, or ``-1`` to stay."""
         ...
 
-    def due_sql(self, context: NodeSqlContext, settings: Any) -> sa.ColumnElement[int] | None:
-        """When somebody who arrives now is due (epoch ms); ``None`` means at once."""
+    def due_sql(self, context: NodeSqlContext, settings: Any) -> sa.ColumnElement[int]:
+        """When those who stay are looked at again (epoch ms)."""
         ...

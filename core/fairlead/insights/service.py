@@ -1,0 +1,182 @@
+"""Which channel earned it: reads touches and conversions, lets a model share the credit, keeps the answer.
+
+Every answer explains itself: how many paths, how many converted, what was left out and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from fairlead.errors import InvalidInput, NotFound, Refusals
+from fairlead.facts import codes
+from fairlead.facts.model import Event, Order, Touch
+from fairlead.governance.audit import record
+from fairlead.insights.model import AttributionCredit, AttributionRun
+from fairlead.insights.paths import Paths, build_paths
+from fairlead.storage.session import ScopedSession
+from fairlead.storage.types import to_millis
+from fairlead.work import Work
+
+IntArray = npt.NDArray[np.int64]
+DAY = 24 * 60 * 60 * 1000
+
+
+class Question(BaseModel):
+    """What is asked: which conversions, in which span, and how far back touches count.
+
+    ``conversion`` is ``order`` (paid orders, at the instant of payment, worth what was paid less refunds) or an event
+    type, worth its amount. ``start`` and ``end`` bound the conversions; touches may be older, up to ``lookback_days``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    conversion: str = Field(default="order", min_length=1, max_length=80)
+    start: AwareDatetime | None = None
+    end: AwareDatetime | None = None
+    lookback_days: int | None = Field(default=None, ge=1, le=3650)
+
+
+def ask(data: Mapping[str, Any]) -> Question:
+    """A question from its JSON form; raises :class:`Refusals` naming each wrong part."""
+    try:
+        question = Question.model_validate(dict(data))
+    except ValidationError as error:
+        raise Refusals(InvalidInput(part["msg"], path=("question", *part["loc"])) for part in error.errors()) from None
+    if question.start and question.end and question.start >= question.end:
+        raise InvalidInput("the span ends before it starts", path=("question", "end"))
+    return question
+
+
+def read_paths(work: Work, question: Question) -> Paths:
+    """The paths a question is about, with their summary."""
+    names = codes.names_by_code(work, codes.CHANNEL)
+    channels = [names.get(code, "") for code in range(max(names, default=-1) + 1)]
+    start = to_millis(question.start) if question.start else None
+    end = to_millis(question.end) if question.end else None
+    lookback = question.lookback_days * DAY if question.lookback_days else None
+    touched = sa.select(Touch.profile_id, sa.type_coerce(Touch.at, sa.BigInteger), Touch.channel_code)
+    since = None if start is None or lookback is None else start - lookback
+    touches = _columns(work.session, touched.where(*_span(Touch.at, since, end)).order_by(Touch.at, Touch.id), 3)
+    converted = _conversions(work, question, start, end)
+    return build_paths(
+        touches[0],
+        touches[1],
+        touches[2],
+        converted[0],
+        converted[1],
+        converted[2],
+        channels=channels,
+        lookback_ms=lookback,
+    )
+
+
+def _conversions(work: Work, question: Question, start: int | None, end: int | None) -> list[IntArray]:
+    if question.conversion == "order":
+        kept = sa.case((Order.paid_amount > Order.refund_amount, Order.paid_amount - Order.refund_amount), else_=0)
+        paid = sa.select(Order.profile_id, sa.type_coerce(Order.paid_at, sa.BigInteger), kept).where(
+            Order.profile_id.is_not(None), Order.paid_at.is_not(None), *_span(Order.paid_at, start, end)
+        )
+        return _columns(work.session, paid.order_by(Order.paid_at, Order.id), 3)
+    code = codes.known_codes(work, codes.EVENT).get(question.conversion)
+    if code is None:
+        raise NotFound(
+            f"there is no event type {question.conversion!r}",
+            path=("question", "conversion"),
+            next_step="use `order`, or the type of an event that has been taken in",
+        )
+    happened = sa.select(
+        Event.profile_id, sa.type_coerce(Event.at, sa.BigInteger), sa.func.coalesce(Event.amount, 0)
+    ).where(Event.type_code == code, Event.profile_id.is_not(None), *_span(Event.at, start, end))
+    return _columns(work.session, happened.order_by(Event.at, Event.id), 3)
+
+
+def _span(column: Any, start: int | None, end: int | None) -> list[sa.ColumnElement[bool]]:
+    number = sa.type_coerce(column, sa.BigInteger)
+    out = []
+    if start is not None:
+        out.append(number >= start)
+    if end is not None:
+        out.append(number < end)
+    return out
+
+
+def _columns(session: ScopedSession, statement: sa.Select[Any], width: int) -> list[IntArray]:
+    """The rows as integer columns, read in blocks so that no list of all rows ever stands in memory."""
+    blocks = [np.empty((0, width), np.int64)]
+    result = session.execute(statement, execution_options={"yield_per": 100_000})
+    for part in result.partitions():
+        blocks.append(np.array([tuple(row) for row in part], np.int64))
+    table = np.concatenate(blocks)
+    return [np.ascontiguousarray(table[:, at]) for at in range(width)]
+
+
+def attribute(
+    work: Work, model: str, settings: Mapping[str, Any], question: Question, paths: Paths | None = None
+) -> AttributionRun:
+    """Run a model and keep the answer. ``paths`` may be handed over when several models answer one question."""
+    entry = work.plugins.attribution_model(model)
+    try:
+        checked = entry.manifest.settings.model_validate(dict(settings))
+    except ValidationError as error:
+        raise Refusals(InvalidInput(part["msg"], path=("settings", *part["loc"])) for part in error.errors()) from None
+    paths = paths if paths is not None else read_paths(work, question)
+    credits = entry.thing.credit(paths, checked)
+    run = AttributionRun(
+        model=model,
+        settings=checked.model_dump(mode="json"),
+        question=question.model_dump(mode="json"),
+        summary=summarise(paths),
+        conversions=float(credits.conversions.sum()),
+        value=float(credits.value.sum()),
+        computed_at=work.now,
+    )
+    work.session.add(run)
+    work.session.flush()
+    touches = np.bincount(paths.channels, minlength=len(paths.names))
+    for at, name in enumerate(paths.names):
+        if name and touches[at]:
+            work.session.add(
+                AttributionCredit(
+                    run_id=run.id,
+                    channel=name,
+                    touches=int(touches[at]),
+                    conversions=float(credits.conversions[at]),
+                    value=float(credits.value[at]),
+                    detail={key: float(values[at]) for key, values in credits.detail.items()},
+                )
+            )
+    work.session.flush()
+    record(
+        work, "attribution.run", "attribution_run", str(run.id), after={"model": model, "paths": run.summary["paths"]}
+    )
+    return run
+
+
+def summarise(paths: Paths) -> dict[str, Any]:
+    """The path counts and exclusions as JSON."""
+    summary = paths.summary
+    return {
+        "paths": summary.paths,
+        "converting": summary.converting,
+        "null": summary.null,
+        "touches": summary.touches,
+        "conversions": summary.conversions,
+        "excludedConversions": dict(summary.excluded_conversions),
+        "excludedTouches": dict(summary.excluded_touches),
+    }
+
+
+def credits_of(work: Work, run_id: int) -> list[AttributionCredit]:
+    """The credits of a run, the highest first."""
+    return list(
+        work.session.scalars(
+            sa.select(AttributionCredit)
+            .where(AttributionCredit.run_id == run_id)
+            .order_by(AttributionCredit.conversions.desc(), AttributionCredit.channel)
+        )
+    )

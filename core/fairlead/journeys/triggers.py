@@ -1,0 +1,174 @@
+"""Who enters a journey, and when. Entering twice for one reason is impossible: the reason is part of a unique key."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from fairlead.audiences.model import Segment, SegmentChange, SegmentMember
+from fairlead.customers.model import Profile
+from fairlead.facts import codes
+from fairlead.facts.model import Event
+from fairlead.journeys.graph import Graph, parse_graph
+from fairlead.journeys.model import Enrolment, Journey, JourneyVersion
+from fairlead.journeys.nodes import TRIGGERS, EventTriggerSettings, SegmentTriggerSettings
+from fairlead.storage import bulk, ids
+from fairlead.storage.types import to_millis
+from fairlead.work import Work
+
+CHUNK = 20_000
+OVERLAP = 100_000
+"""How far back the event trigger looks again, in ids: transactions may commit later than their ids were given out."""
+
+
+def enrol(
+    work: Work,
+    journey: Journey,
+    version: JourneyVersion,
+    graph: Graph,
+    profile_ids: Sequence[int],
+    reasons: Sequence[str] | None = None,
+) -> int:
+    """Put people on the trigger node. ``reasons`` name what brought each (an event, an entry); of several, a person's last counts, and the same reason counts once.
+
+    Only active profiles enter, and only as often as the graph's re-entry policy lets them. The answer is how many did.
+    """
+    start = next(at for at, node in enumerate(graph.nodes) if node.kind in TRIGGERS)
+    latest = dict(zip(profile_ids, reasons or [f"at:{to_millis(work.now)}"] * len(profile_ids), strict=True))
+    people = list(latest)
+    entered = 0
+    for chunk in range(0, len(people), CHUNK):
+        allowed = _allowed(work, journey, graph, set(people[chunk : chunk + CHUNK]))
+        pairs = [
+            (person, _entry(graph, latest[person])) for person in people[chunk : chunk + CHUNK] if person in allowed
+        ]
+        now = to_millis(work.now)
+        entered += bulk.insert(
+            work.session,
+            Enrolment,
+            {
+                "id": ids.reserve(work.session.connection(), len(pairs)),
+                "journey_id": [journey.id] * len(pairs),
+                "version_id": [version.id] * len(pairs),
+                "profile_id": [person for person, _ in pairs],
+                "entry": [reason for _, reason in pairs],
+                "node": [start] * len(pairs),
+                "visit": [0] * len(pairs),
+                "state": ["active"] * len(pairs),
+                "due_at": [now] * len(pairs),
+                "entered_node_at": [now] * len(pairs),
+                "enrolled_at": [now] * len(pairs),
+            },
+            ignore_known=True,
+        )
+    return entered
+
+
+def _entry(graph: Graph, reason: str) -> str:
+    return "once" if graph.reentry.policy == "once" else reason[:40]
+
+
+def _allowed(work: Work, journey: Journey, graph: Graph, people: set[int]) -> set[int]:
+    """Active profiles that are not on their way already and whose last entry is long enough ago."""
+    conditions = [Enrolment.journey_id == journey.id, Enrolment.profile_id == Profile.id]
+    if graph.reentry.policy == "after":
+        since = work.now - dt.timedelta(days=graph.reentry.days)
+        conditions.append(sa.or_(Enrolment.state == "active", Enrolment.enrolled_at > since))
+    elif graph.reentry.policy == "always":
+        conditions.append(Enrolment.state == "active")
+    busy = sa.exists().where(*conditions)
+    return set(
+        work.session.scalars(sa.select(Profile.id).where(Profile.id.in_(people), Profile.state == "active", ~busy))
+    )
+
+
+def start_triggers(work: Work, journey: Journey, version: JourneyVersion, graph: Graph) -> int:
+    """When a journey becomes active: take in who is in its segment now, and remember from where events count."""
+    trigger = next(node for node in graph.nodes if node.kind in TRIGGERS)
+    if trigger.kind == "trigger_segment":
+        segment_id = _segment_id(work, SegmentTriggerSettings.model_validate(trigger.settings).segment)
+        journey.trigger_cursor = to_millis(work.now)
+        people = work.session.scalars(
+            sa.select(SegmentMember.profile_id)
+            .where(SegmentMember.segment_id == segment_id)
+            .order_by(SegmentMember.profile_id)
+        ).all()
+        return enrol(work, journey, version, graph, people)
+    if trigger.kind == "trigger_event":
+        journey.trigger_cursor = int(ids.reserve(work.session.connection(), 1)[0])
+    return 0
+
+
+def take_in(work: Work) -> int:
+    """For every active journey of the client, enrol whoever its trigger has seen since the last time."""
+    entered = 0
+    rows = work.session.execute(
+        sa.select(Journey, JourneyVersion)
+        .join(JourneyVersion, JourneyVersion.id == Journey.current_version_id)
+        .where(Journey.state == "active")
+        .order_by(Journey.id)
+    ).all()
+    for journey, version in rows:
+        graph = parse_graph(version.graph)
+        trigger = next(node for node in graph.nodes if node.kind in TRIGGERS)
+        if trigger.kind == "trigger_segment":
+            entered += _from_segment(
+                work, journey, version, graph, SegmentTriggerSettings.model_validate(trigger.settings)
+            )
+        elif trigger.kind == "trigger_event":
+            entered += _from_events(
+                work, journey, version, graph, EventTriggerSettings.model_validate(trigger.settings)
+            )
+    return entered
+
+
+def _segment_id(work: Work, name: str) -> int:
+    return work.session.scalars(sa.select(Segment.id).where(Segment.name == name)).one()
+
+
+def _from_segment(
+    work: Work, journey: Journey, version: JourneyVersion, graph: Graph, settings: SegmentTriggerSettings
+) -> int:
+    segment_id = _segment_id(work, settings.segment)
+    changes = work.session.execute(
+        sa.select(SegmentChange.profile_id, SegmentChange.at).where(
+            SegmentChange.segment_id == segment_id,
+            SegmentChange.entered.is_(True),
+            sa.type_coerce(SegmentChange.at, sa.BigInteger) >= journey.trigger_cursor,
+        )
+    ).all()
+    if not changes:
+        return 0
+    journey.trigger_cursor = max(to_millis(at) for _, at in changes)
+    return enrol(
+        work,
+        journey,
+        version,
+        graph,
+        [profile_id for profile_id, _ in changes],
+        [f"seg:{to_millis(at)}" for _, at in changes],
+    )
+
+
+def _from_events(
+    work: Work, journey: Journey, version: JourneyVersion, graph: Graph, settings: EventTriggerSettings
+) -> int:
+    code = codes.known_codes(work, codes.EVENT).get(settings.event)
+    if code is None:
+        return 0
+    rows = work.session.execute(
+        sa.select(Event.id, Event.profile_id)
+        .where(
+            Event.id > max(journey.trigger_cursor - OVERLAP, 0),
+            Event.type_code == code,
+            Event.profile_id.is_not(None),
+            Event.at >= journey.activated_at,
+        )
+        .order_by(Event.id)
+    ).all()
+    if not rows:
+        return 0
+    journey.trigger_cursor = max(journey.trigger_cursor, rows[-1][0])
+    return enrol(work, journey, version, graph, [row[1] for row in rows], [f"ev:{row[0]}" for row in rows])

@@ -1,0 +1,291 @@
+"""Sending what is in the outbox: claim, call the channel, write the outcome; the claim is durable before the call.
+
+A message leaves ``queued`` for ``sending`` under a lease and an owner. Whoever lost the lease cannot write an outcome.
+When a lease runs out, a channel that drops repeated keys gets the message again; for any other the message becomes
+``unknown``, and only a receipt or a person moves it on.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from fairlead.channels.connection import call_channel, note_error, open_account, stranger
+from fairlead.channels.model import ChannelAccount
+from fairlead.channels.service import get_account
+from fairlead.messaging.guards import Verdicts, judge
+from fairlead.messaging.history import note_states, set_state
+from fairlead.messaging.model import FAILED, IS_OPEN, QUEUED, REFUSED, SENDING, SENT, UNKNOWN, Message
+from fairlead.messaging.personal import compose
+from fairlead.plugins.contracts.channel import OutgoingMessage, SendLimits, SendResult, SendsMessages, SendState
+from fairlead.plugins.errors import OutcomeUnknown, PluginError, RetryLater, SkipItem, SwitchChannel
+from fairlead.plugins.events import DomainEvent, EventType
+from fairlead.work import Work
+
+if TYPE_CHECKING:
+    from fairlead.channels.connection import OpenAccount
+    from fairlead.runtime import Fairlead
+
+LEASE = dt.timedelta(minutes=5)
+MAX_ATTEMPTS = 8
+FIRST_WAIT = 5.0
+LONGEST_WAIT = 3600.0
+
+
+@dataclass(slots=True)
+class Dispatched:
+    """How many messages ended this call in which way."""
+
+    sent: int = 0
+    refused: int = 0
+    delayed: int = 0
+    retried: int = 0
+    failed: int = 0
+    unknown: int = 0
+    batches: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    owner: str
+    outgoing: list[OutgoingMessage]
+    ids: dict[str, int]
+    attempts: dict[str, int]
+
+
+def dispatch(
+    runtime: Fairlead, client_id: int, account_id: int, *, lease: dt.timedelta = LEASE, batches: int = 1_000_000
+) -> Dispatched:
+    """Send what is due through one account until nothing is, its rate is spent, or it fails.
+
+    Errors of the account are noted on it and end the call; the messages they hit keep their place.
+    """
+    done = Dispatched()
+    opened = open_account(runtime, client_id, account_id)
+    channel = opened.channel
+    if opened.account.state != "connected" or not isinstance(channel, SendsMessages):
+        return done
+    limits = channel.limits(opened.context)
+    recover_leases(runtime, client_id, account_id, idempotent=channel.idempotent)
+    while done.batches < batches:
+        with runtime.work(client_id) as work:
+            claim = _claim(work, account_id, channel, limits, lease, done)
+        if claim is None:
+            break
+        done.batches += 1
+        if claim.outgoing and not _send(runtime, client_id, account_id, claim, done):
+            break
+    return done
+
+
+def recover_leases(runtime: Fairlead, client_id: int, account_id: int, *, idempotent: bool) -> int:
+    """Take back messages whose sender died: to ``queued`` where the channel drops repeats, to ``unknown`` elsewhere."""
+    with runtime.work(client_id) as work:
+        lost = work.session.scalars(
+            sa.select(Message.id)
+            .where(
+                Message.account_id == account_id,
+                IS_OPEN,
+                Message.state == SENDING,
+                Message.lease_until < work.now,
+            )
+            .with_for_update(skip_locked=True)
+        ).all()
+        if not lost:
+            return 0
+        state = (QUEUED, "sender_lost") if idempotent else (UNKNOWN, "sender_lost")
+        values = {"owner": None, "lease_until": None} | ({"sent_at": None} if idempotent else {})
+        set_state(work, dict.fromkeys(lost, state), **values)
+        if not idempotent:
+            _announce_unknown(work, account_id, lost)
+    return len(lost)
+
+
+def _claim(
+    work: Work, account_id: int, channel: SendsMessages, limits: SendLimits, lease: dt.timedelta, done: Dispatched
+) -> _Claim | None:
+    """Take the next batch; ``None`` when nothing is due or the account's rate is spent."""
+    account = get_account(work, account_id, for_update=True)
+    if account.state != "connected":
+        return None
+    room = min(limits.batch, _tokens(account, limits, work.now))
+    if room < 1:
+        return None
+    messages = work.session.scalars(
+        sa.select(Message)
+        .where(
+            Message.account_id == account_id,
+            IS_OPEN,
+            Message.state == QUEUED,
+            Message.due_at <= work.now,
+        )
+        .order_by(Message.due_at, Message.id)
+        .limit(room)
+        .with_for_update(skip_locked=True)
+    ).all()
+    if not messages:
+        return None
+    verdicts = judge(work, messages, channel.address_kinds)
+    _write_verdicts(work, verdicts, done)
+    passing = [message for message in messages if message.id in verdicts.addresses]
+    passing = [row for row in passing if row.id not in verdicts.refused and row.id not in verdicts.delayed]
+    outgoing, unfit = compose(work, passing, verdicts)
+    if unfit:
+        set_state(work, {message_id: (REFUSED, reason) for message_id, reason in unfit.items()})
+        _count(done, unfit.values())
+    owner = secrets.token_hex(16)
+    chosen = [row for row in passing if row.id not in unfit]
+    work.session.execute(
+        sa.update(Message)
+        .where(Message.id.in_([row.id for row in chosen]), Message.state == QUEUED)
+        .values(
+            state=SENDING,
+            reason="",
+            owner=owner,
+            lease_until=work.now + lease,
+            attempts=Message.attempts + 1,
+            sent_at=work.now,
+        ),
+        execution_options={"synchronize_session": False},
+    )
+    note_states(work, {row.id: (SENDING, "") for row in chosen})
+    account.send_tokens -= len(chosen)
+    return _Claim(owner, outgoing, {row.key: row.id for row in chosen}, {row.key: row.attempts + 1 for row in chosen})
+
+
+def _tokens(account: ChannelAccount, limits: SendLimits, now: dt.datetime) -> int:
+    """Refill the account's bucket, which all workers share, and say how many messages it lets out now."""
+    most = max(float(limits.batch), limits.per_second)
+    if account.send_tokens_at is None:
+        account.send_tokens = most
+    else:
+        passed = max((now - account.send_tokens_at).total_seconds(), 0.0)
+        account.send_tokens = min(most, account.send_tokens + passed * limits.per_second)
+    account.send_tokens_at = now
+    return int(account.send_tokens)
+
+
+def _write_verdicts(work: Work, verdicts: Verdicts, done: Dispatched) -> None:
+    if verdicts.refused:
+        set_state(work, {message_id: (REFUSED, reason) for message_id, reason in verdicts.refused.items()})
+        _count(done, verdicts.refused.values())
+    by_time: dict[tuple[dt.datetime, str], list[int]] = {}
+    for message_id, delay in verdicts.delayed.items():
+        if message_id not in verdicts.refused:
+            by_time.setdefault(delay, []).append(message_id)
+    for (due_at, reason), message_ids in by_time.items():
+        set_state(work, dict.fromkeys(message_ids, (QUEUED, reason)), due_at=due_at)
+        done.delayed += len(message_ids)
+
+
+def _count(done: Dispatched, reasons: object) -> None:
+    for reason in reasons:  # type: ignore[attr-defined]
+        done.refused += 1
+        done.reasons[reason] = done.reasons.get(reason, 0) + 1
+
+
+def _send(runtime: Fairlead, client_id: int, account_id: int, claim: _Claim, done: Dispatched) -> bool:
+    """Call the channel and write what came of it; false when the account should rest."""
+
+    def call(opened: OpenAccount) -> Sequence[SendResult]:
+        channel = opened.channel
+        assert isinstance(channel, SendsMessages)
+        return channel.send(opened.context, claim.outgoing)
+
+    error: PluginError | None = None
+    results: Sequence[SendResult] = ()
+    try:
+        results = call_channel(runtime, client_id, account_id, "send", call)
+    except PluginError as raised:
+        error = raised
+    except Exception as raised:  # noqa: BLE001 - a stranger's code; what it did to the messages nobody knows
+        error = OutcomeUnknown(stranger(raised, claim.outgoing[0].key).message)
+    with runtime.work(client_id) as work:
+        _settle(work, account_id, claim, results, error, done)
+        if error is not None and not isinstance(error, SkipItem | SwitchChannel):
+            note_error(work, account_id, error)
+    return error is None
+
+
+def _settle(
+    work: Work,
+    account_id: int,
+    claim: _Claim,
+    results: Sequence[SendResult],
+    error: PluginError | None,
+    done: Dispatched,
+) -> None:
+    """Write the outcome of a batch. A message without a result may have gone out, so it is ``unknown``."""
+    mine = set(
+        work.session.scalars(
+            sa.select(Message.id)
+            .where(Message.id.in_(claim.ids.values()), Message.owner == claim.owner, Message.state == SENDING)
+            .with_for_update()
+        )
+    )
+    by_key = {result.key: result for result in results}
+    unknown = []
+    for key, message_id in claim.ids.items():
+        if message_id not in mine:
+            continue
+        result = by_key.get(key) or _from_error(key, error)
+        if result.state is SendState.SENT:
+            _end(work, message_id, SENT, "", external_id=result.external_id[:120] or None)
+            done.sent += 1
+        elif result.state is SendState.REFUSED:
+            _end(work, message_id, REFUSED, result.reason or "refused_by_channel", sent_at=None)
+            _count(done, [result.reason or "refused_by_channel"])
+        elif result.state is SendState.RETRY and claim.attempts[key] < MAX_ATTEMPTS:
+            wait = _wait(claim.attempts[key], result.retry_after)
+            _end(work, message_id, QUEUED, result.reason or "retry", sent_at=None, due_at=work.now + wait)
+            done.retried += 1
+        elif result.state is SendState.RETRY:
+            _end(work, message_id, FAILED, result.reason or "too_many_attempts", sent_at=None)
+            done.failed += 1
+        else:
+            _end(work, message_id, UNKNOWN, result.reason or "no_answer")
+            unknown.append(message_id)
+            done.unknown += 1
+    if unknown:
+        _announce_unknown(work, account_id, unknown)
+
+
+def _from_error(key: str, error: PluginError | None) -> SendResult:
+    """What an error of the whole call means for one message."""
+    if isinstance(error, RetryLater):
+        return SendResult(key, SendState.RETRY, reason=error.rung, retry_after=error.retry_after)
+    if isinstance(error, SkipItem | SwitchChannel):
+        return SendResult(key, SendState.REFUSED, reason=error.code or error.rung)
+    if error is not None and not isinstance(error, OutcomeUnknown):
+        return SendResult(key, SendState.RETRY, reason=error.rung, retry_after=LONGEST_WAIT)
+    return SendResult(key, SendState.UNKNOWN, reason="no_answer")
+
+
+def _end(work: Work, message_id: int, state: str, reason: str, **values: object) -> None:
+    set_state(work, {message_id: (state, reason)}, owner=None, lease_until=None, **values)
+
+
+def _wait(attempt: int, retry_after: float | None) -> dt.timedelta:
+    """Exponential back-off with full jitter, never below what the platform asked for."""
+    longest = min(LONGEST_WAIT, FIRST_WAIT * 2.0**attempt)
+    return dt.timedelta(seconds=max(retry_after or 0.0, random.uniform(1.0, longest)))  # noqa: S311 - no secret
+
+
+def _announce_unknown(work: Work, account_id: int, message_ids: Sequence[int]) -> None:
+    work.events.append(
+        DomainEvent(
+            f"{EventType.MESSAGE_UNKNOWN}/{account_id}/{message_ids[0]}",
+            EventType.MESSAGE_UNKNOWN,
+            work.client_id,
+            work.now,
+            f"channel_account:{account_id}",
+            {"messages": len(message_ids)},
+        )
+    )

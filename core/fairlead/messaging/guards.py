@@ -1,0 +1,180 @@
+"""What stands between a queued message and its sending: every refusal has a reason, every delay a time.
+
+The checks run in the transaction that claims the messages, set-based over the batch, so nothing can change between the
+check and the claim.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from sqlalchemy.orm import aliased
+
+from fairlead.clients.service import get_client
+from fairlead.customers.model import Consent, Identity, Profile, Suppression
+from fairlead.messaging.model import SENDING, SENT, UNKNOWN, Message
+from fairlead.messaging.policy import PERIODS, Policy, get_policy, next_allowed
+from fairlead.storage.types import Sealed
+from fairlead.work import Work
+
+NO_PERSON = "profile_not_active"
+NO_CONSENT = "no_consent"
+NO_ADDRESS = "no_address"
+SUPPRESSED = "suppressed"
+CAP = "frequency_cap"
+QUIET = "quiet_hours"
+EXEMPT = frozenset({"service"})
+"""Purposes that need no consent and keep no quiet hours: what the person asked for, such as an order's state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a message goes: the identity's kind and its sealed value."""
+
+    kind: str
+    value: Sealed
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """What the guards say of a batch, by message id."""
+
+    addresses: dict[int, Address] = field(default_factory=dict)
+    refused: dict[int, str] = field(default_factory=dict)
+    delayed: dict[int, tuple[dt.datetime, str]] = field(default_factory=dict)
+
+
+def judge(work: Work, messages: Sequence[Message], kinds: Sequence[str]) -> Verdicts:
+    """Refuse, delay or let pass each message of one account; ``kinds`` are the address kinds of its channel, best first."""
+    verdicts = Verdicts()
+    profiles = _profiles(work, messages)
+    consented = _consented(work, messages)
+    addresses, suppressed = _addresses(work, messages, kinds)
+    policy, zone = get_policy(work), get_client(work.session, work.client_id).zone
+    for message in messages:
+        state, own_zone = profiles.get(message.profile_id, ("missing", None))
+        if state != "active":
+            verdicts.refused[message.id] = NO_PERSON
+        elif message.purpose not in EXEMPT and message.id not in consented:
+            verdicts.refused[message.id] = NO_CONSENT
+        elif message.profile_id in addresses:
+            verdicts.addresses[message.id] = addresses[message.profile_id]
+            if message.purpose not in EXEMPT:
+                allowed = next_allowed(policy, own_zone or zone, work.now)
+                if allowed > work.now:
+                    verdicts.delayed[message.id] = (allowed, QUIET)
+        else:
+            verdicts.refused[message.id] = SUPPRESSED if message.profile_id in suppressed else NO_ADDRESS
+    _hold_to_caps(work, messages, verdicts, policy)
+    return verdicts
+
+
+def _profiles(work: Work, messages: Sequence[Message]) -> dict[int, tuple[str, str | None]]:
+    rows = work.session.execute(
+        sa.select(Profile.id, Profile.state, Profile.zone).where(Profile.id.in_({row.profile_id for row in messages}))
+    )
+    return {profile_id: (state, zone) for profile_id, state, zone in rows}
+
+
+def _consented(work: Work, messages: Sequence[Message]) -> set[int]:
+    """Messages whose person agreed to this purpose: a word about the channel itself outweighs one about all channels."""
+    own, general = aliased(Consent), aliased(Consent)
+
+    def live(row: type[Consent]) -> sa.ColumnElement[bool]:
+        return sa.and_(row.state == "granted", sa.or_(row.expires_at.is_(None), row.expires_at > work.now))
+
+    rows = work.session.execute(
+        sa.select(Message.id)
+        .outerjoin(
+            own,
+            sa.and_(
+                own.profile_id == Message.profile_id, own.purpose == Message.purpose, own.channel == Message.channel
+            ),
+        )
+        .outerjoin(
+            general,
+            sa.and_(
+                general.profile_id == Message.profile_id, general.purpose == Message.purpose, general.channel == "*"
+            ),
+        )
+        .where(
+            Message.id.in_([row.id for row in messages]),
+            sa.or_(live(own), sa.and_(own.id.is_(None), live(general))),
+        )
+    )
+    return {message_id for (message_id,) in rows}
+
+
+def _addresses(work: Work, messages: Sequence[Message], kinds: Sequence[str]) -> tuple[dict[int, Address], set[int]]:
+    """The best address per profile that is neither bounced nor suppressed, and profiles that had only suppressed ones."""
+    suppression = aliased(Suppression)
+    channel = messages[0].channel if messages else ""
+    rows = work.session.execute(
+        sa.select(Identity.profile_id, Identity.kind, Identity.value, Identity.state, suppression.reason)
+        .outerjoin(
+            suppression,
+            sa.and_(
+                suppression.kind == Identity.kind,
+                suppression.blind == Identity.blind,
+                suppression.channel.in_((channel, "*")),
+            ),
+        )
+        .where(Identity.profile_id.in_({row.profile_id for row in messages}), Identity.kind.in_(kinds))
+        .order_by(Identity.id)
+    )
+    found: dict[int, tuple[int, Address]] = {}
+    shut: set[int] = set()
+    for profile_id, kind, value, state, reason in rows:
+        if reason is not None or state != "active":
+            shut.add(profile_id)
+            continue
+        rank = kinds.index(kind)
+        if profile_id not in found or rank < found[profile_id][0]:
+            found[profile_id] = (rank, Address(kind, value))
+    return {profile_id: address for profile_id, (_, address) in found.items()}, shut
+
+
+def _hold_to_caps(work: Work, messages: Sequence[Message], verdicts: Verdicts, policy: Policy) -> None:
+    """Refuse what would go beyond a cap, counting the batch's own messages in order."""
+    for cap in policy.caps:
+        passing = [
+            message
+            for message in messages
+            if message.id in verdicts.addresses
+            and message.id not in verdicts.delayed
+            and message.id not in verdicts.refused
+            and message.purpose not in EXEMPT
+            and cap.covers(message.purpose, message.channel)
+        ]
+        if not passing:
+            continue
+        count = _sent_since(
+            work, {message.profile_id for message in passing}, cap.purpose, cap.channel, work.now - PERIODS[cap.per]
+        )
+        for message in passing:
+            before = count.get(message.profile_id, 0)
+            if before >= cap.limit:
+                verdicts.refused[message.id] = CAP
+            else:
+                count[message.profile_id] = before + 1
+
+
+def _sent_since(work: Work, profiles: set[int], purpose: str, channel: str, since: dt.datetime) -> dict[int, int]:
+    conditions = [
+        Message.profile_id.in_(profiles),
+        Message.state.in_((SENT, SENDING, UNKNOWN)),
+        Message.sent_at > since,
+    ]
+    if purpose != "*":
+        conditions.append(Message.purpose == purpose)
+    else:
+        conditions.append(Message.purpose.not_in(EXEMPT))
+    if channel != "*":
+        conditions.append(Message.channel == channel)
+    rows = work.session.execute(
+        sa.select(Message.profile_id, sa.func.count()).where(*conditions).group_by(Message.profile_id)
+    )
+    return {profile_id: count for profile_id, count in rows}

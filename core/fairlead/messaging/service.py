@@ -1,0 +1,63 @@
+"""What a person may do with messages: look at them, settle an unknown one, cancel a queued one."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from fairlead.errors import Conflict, NotFound
+from fairlead.governance.audit import record
+from fairlead.messaging.history import set_state
+from fairlead.messaging.model import CANCELLED, FAILED, QUEUED, SENT, UNKNOWN, Message
+from fairlead.work import Work
+
+
+def get_message(work: Work, message_id: int) -> Message:
+    """The message; raises ``NotFound``."""
+    message = work.session.get(Message, message_id)
+    if message is None:
+        raise NotFound("there is no such message", path=("messageId",))
+    return message
+
+
+def resolve_unknown(work: Work, message_id: int, *, was_sent: bool) -> Message:
+    """Settle a message whose outcome nobody knew: it was sent, or it was not and may be sent again."""
+    message = get_message(work, message_id)
+    if message.state != UNKNOWN:
+        raise Conflict(f"the message is {message.state}, not unknown", path=("messageId",))
+    if was_sent:
+        set_state(work, {message_id: (SENT, "settled_by_person")}, owner=None, lease_until=None)
+    else:
+        set_state(
+            work,
+            {message_id: (QUEUED, "settled_by_person")},
+            owner=None,
+            lease_until=None,
+            sent_at=None,
+            due_at=work.now,
+        )
+    record(work, "message.resolve", "message", str(message_id), {"state": UNKNOWN}, {"was_sent": was_sent})
+    work.session.refresh(message)
+    return message
+
+
+def cancel_message(work: Work, message_id: int) -> Message:
+    """Take a message that has not left yet out of the outbox."""
+    message = get_message(work, message_id)
+    if message.state not in (QUEUED, FAILED):
+        raise Conflict(f"the message is {message.state} and cannot be cancelled", path=("messageId",))
+    set_state(work, {message_id: (CANCELLED, "cancelled_by_person")})
+    record(work, "message.cancel", "message", str(message_id), {"state": message.state}, {"state": CANCELLED})
+    work.session.refresh(message)
+    return message
+
+
+def count_by_state(work: Work, journey_id: int | None = None) -> list[tuple[str, str, str, int]]:
+    """Channel, state, reason and number of messages, of all or of one journey."""
+    from fairlead.journeys.model import Enrolment
+
+    query = sa.select(Message.channel, Message.state, Message.reason, sa.func.count()).group_by(
+        Message.channel, Message.state, Message.reason
+    )
+    if journey_id is not None:
+        query = query.join(Enrolment, Enrolment.id == Message.enrolment_id).where(Enrolment.journey_id == journey_id)
+    return [tuple(row) for row in work.session.execute(query.order_by(Message.channel, Message.state, Message.reason))]  # type: ignore[misc]

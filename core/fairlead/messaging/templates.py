@@ -1,0 +1,104 @@
+"""Templates in Liquid: versions, variables, rendering with hard limits.
+
+A template sees only what :func:`variables` gives it, can neither reach Python objects nor loop without end, and an
+unknown variable is an error when it is saved, not an empty place in somebody's mail.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from liquid import Environment, StrictUndefined
+from liquid.exceptions import LiquidError
+
+from fairlead.errors import InvalidInput, NotFound
+from fairlead.governance.audit import record
+from fairlead.messaging.model import Template
+from fairlead.work import Work
+
+FIELDS = ("subject", "text", "html")
+MAX_OUTPUT = 100_000
+PROFILE_VARIABLES = ("name", "gender", "region", "language")
+
+
+class _Limited(Environment):
+    loop_iteration_limit = 1_000
+    output_stream_limit = MAX_OUTPUT
+    local_namespace_limit = 100_000
+    context_depth_limit = 20
+
+
+TEXT = _Limited(undefined=StrictUndefined, autoescape=False)
+HTML = _Limited(undefined=StrictUndefined, autoescape=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A template filled in for one person."""
+
+    subject: str
+    text: str
+    html: str
+
+
+def save_template(work: Work, name: str, *, subject: str = "", text: str = "", html: str = "") -> Template:
+    """Keep a new version of a template. Raises :class:`InvalidInput` for bad Liquid or unknown variables, with the place."""
+    if not (text or html):
+        raise InvalidInput("a template needs text or HTML", path=("text",))
+    for field, source in zip(FIELDS, (subject, text, html), strict=True):
+        _check(field, source)
+    number = work.session.scalar(
+        sa.select(sa.func.coalesce(sa.func.max(Template.number), 0)).where(Template.name == name)
+    )
+    template = Template(name=name, number=(number or 0) + 1, subject=subject, text=text, html=html, created_at=work.now)
+    work.session.add(template)
+    work.session.flush()
+    record(work, "template.save", "template", str(template.id), after={"name": name, "number": template.number})
+    return template
+
+
+def find_template(work: Work, name: str) -> Template:
+    """The newest version of a template."""
+    found = work.session.scalars(
+        sa.select(Template).where(Template.name == name).order_by(Template.number.desc()).limit(1)
+    ).first()
+    if found is None:
+        raise NotFound(f"there is no template {name!r}", path=("template",), next_step="save it first")
+    return found
+
+
+def render(template: Template, values: Mapping[str, Any]) -> Rendered:
+    """Fill in a template. Raises :class:`InvalidInput` when it cannot be, which the caller records as a refusal."""
+    try:
+        return Rendered(
+            _compiled(False, template.subject).render(**values).replace("\n", " ").replace("\r", " "),
+            _compiled(False, template.text).render(**values),
+            _compiled(True, template.html).render(**values),
+        )
+    except LiquidError as error:
+        raise InvalidInput(f"template {template.name!r} does not render: {type(error).__name__}") from None
+
+
+@functools.lru_cache(maxsize=512)
+def _compiled(html: bool, source: str) -> Any:
+    return (HTML if html else TEXT).from_string(source)
+
+
+def _check(field: str, source: str) -> None:
+    try:
+        template = _compiled(field == "html", source)
+        used = {name.split(".")[0].split("[")[0] for name in template.global_variables()}
+        known = {"profile", "attributes", "unsubscribe_url", "client"}
+        unknown = sorted(used - known)
+        if unknown:
+            raise InvalidInput(
+                f"the template uses {unknown[0]!r}, which does not exist",
+                path=(field,),
+                next_step=f"use one of {', '.join(sorted(known))}",
+            )
+    except LiquidError as error:
+        raise InvalidInput(f"the template is no valid Liquid: {error}", path=(field,)) from None
