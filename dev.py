@@ -113,10 +113,10 @@ def installers(uv: str | None) -> Iterator[list[str]]:
     if uv:
         yield [uv, "pip", "install", "--quiet", "--python", str(PYTHON)]
     if has_pip(PYTHON):
-        yield [str(PYTHON), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+        yield [str(PYTHON), "-m", "pip", "install", "-qq", "--no-input", "--disable-pip-version-check"]
     elif has_pip(sys.executable):
         pip = [sys.executable, "-m", "pip", "--python", str(PYTHON)]
-        yield [*pip, "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+        yield [*pip, "install", "-qq", "--no-input", "--disable-pip-version-check"]
 
 
 def install(uv: str | None) -> None:

@@ -256,7 +256,12 @@ def test_words_that_run_python_pass_their_arguments_on(
     dev: ModuleType, steps: Steps, monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected: list[str]
 ) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr(dev, "hand_over", lambda *command, cwd=dev.ROOT: asked.append((command, cwd)) or 0)
+
+    def note(*command: object, cwd: Path | None = dev.ROOT) -> int:
+        asked.append((command, cwd))
+        return 0
+
+    monkeypatch.setattr(dev, "hand_over", note)
     assert dev.main(arguments) == 0
     assert asked == [((dev.PYTHON, *expected), dev.ROOT)]
 
