@@ -52,6 +52,7 @@ def new_manager(trace: bool = False) -> pluggy.PluginManager:
 def admit(source: PluginSource, *, trace: bool = False) -> Admitted:
     """Load ``source`` and return what it registers. Whatever the plugin raises comes out as it is."""
     plugin = source.load()
+    hash(plugin)  # pluggy keeps plugins in sets, and would fail for all of them later
     manager = new_manager(trace)
     _refuse_unmarked(manager, plugin)
     manager.register(plugin, name=source.name)

@@ -6,8 +6,14 @@ package builds the schema from them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fairlead.work import Work
+
+Batch = Callable[["Work", Sequence[int]], Mapping[int, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,23 @@ class MigrationSource:
     metadata: Any = None
 
 
+@dataclass(frozen=True, slots=True)
+class BatchField:
+    """A field whose values are looked up for many objects at once, so that a list costs one call and not one each.
+
+    ``resolve(work, ids)`` gives the value by id; an id it leaves out gets ``missing``. Ids are those of ``type_name``:
+    profile ids for ``Profile``, client ids for ``Client``. ``returns`` is a Python type the schema knows.
+    """
+
+    type_name: str
+    name: str
+    resolve: Batch
+    returns: Any
+    description: str
+    permission: str
+    missing: Any = None
+
+
 @dataclass(slots=True)
 class GraphQLRegistry:
     """Collects one plugin's additions.
@@ -34,6 +57,21 @@ class GraphQLRegistry:
     plugin: str
     fields: list[tuple[str, str, Any, str]] = field(default_factory=list)
     types: list[Any] = field(default_factory=list)
+    batch_fields: list[BatchField] = field(default_factory=list)
+
+    def batch_field(
+        self,
+        type_name: str,
+        name: str,
+        resolve: Batch,
+        *,
+        returns: Any,
+        description: str,
+        permission: str,
+        missing: Any = None,
+    ) -> None:
+        """Add a field that is looked up for a whole list at once; knows no GraphQL library. See :class:`BatchField`."""
+        self.batch_fields.append(BatchField(type_name, name, resolve, returns, description, permission, missing))
 
     def field_on(self, type_name: str, name: str, field: Any, *, permission: str) -> None:
         """Add ``field`` to the core type ``type_name`` under ``name`` (snake case)."""

@@ -240,7 +240,7 @@ class Plugins:
             self._registry.add(entry)
         for migration in admitted.migrations:
             self._add_migration(source, migration)
-        if admitted.graphql.fields or admitted.graphql.types:
+        if admitted.graphql.fields or admitted.graphql.types or admitted.graphql.batch_fields:
             self._graphql[source.name] = admitted.graphql
         self._manager.register(admitted.plugin, name=source.name)
         self._note(source, "on", "", entries, admitted.hooks)

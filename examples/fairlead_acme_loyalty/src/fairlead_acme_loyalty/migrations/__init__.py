@@ -1,0 +1,1 @@
+"""Alembic scripts of this plugin's table."""
