@@ -11,6 +11,7 @@ import secrets
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,18 +154,14 @@ def agency(runtime: Fairlead) -> Agency:
     return add_agency(runtime)
 
 
-class _fresh:  # noqa: N801 -- used as a function
+@contextmanager
+def _fresh(server: sa.Engine, name: str, template: str | None) -> Iterator[str]:
     """A database on the server for the length of a block; gives its URL."""
-
-    def __init__(self, server: sa.Engine, name: str, template: str | None) -> None:
-        self._server, self._name, self._template = server, name, template
-
-    def __enter__(self) -> str:
-        copy = f' TEMPLATE "{self._template}"' if self._template else ""
-        with self._server.connect() as connection:
-            connection.execute(sa.text(f'CREATE DATABASE "{self._name}"{copy}'))
-        return self._server.url.set(database=self._name).render_as_string(hide_password=False)
-
-    def __exit__(self, *_: object) -> None:
-        with self._server.connect() as connection:
-            connection.execute(sa.text(f'DROP DATABASE IF EXISTS "{self._name}" WITH (FORCE)'))
+    copy = f' TEMPLATE "{template}"' if template else ""
+    with server.connect() as connection:
+        connection.execute(sa.text(f'CREATE DATABASE "{name}"{copy}'))
+    try:
+        yield server.url.set(database=name).render_as_string(hide_password=False)
+    finally:
+        with server.connect() as connection:
+            connection.execute(sa.text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))

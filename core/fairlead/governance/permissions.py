@@ -76,15 +76,15 @@ class Anonymous:
         """One key for all strangers, so that together they hold no more than one caller."""
         return self.actor
 
-    def sees(self, client_id: int) -> bool:  # noqa: ARG002 -- as Principal
+    def sees(self, client_id: int) -> bool:
         """Nothing."""
         return False
 
-    def may(self, permission: str, client_id: int | None = None) -> bool:  # noqa: ARG002 -- as Principal
+    def may(self, permission: str, client_id: int | None = None) -> bool:
         """Never."""
         return False
 
-    def require(self, permission: str, client_id: int | None = None) -> None:  # noqa: ARG002 -- as Principal
+    def require(self, permission: str, client_id: int | None = None) -> None:
         """Refuse."""
         raise Unauthenticated("a token is needed", next_step="send `Authorization: Bearer <token>`")
 
@@ -147,11 +147,11 @@ class System:
         """How the audit log calls it."""
         return f"system:{self.name}"
 
-    def sees(self, client_id: int) -> bool:  # noqa: ARG002 -- as Principal
+    def sees(self, client_id: int) -> bool:
         """Every client."""
         return True
 
-    def may(self, permission: str, client_id: int | None = None) -> bool:  # noqa: ARG002 -- as Principal
+    def may(self, permission: str, client_id: int | None = None) -> bool:
         """Always; whoever can start the program owns the database anyway."""
         return True
 

@@ -55,9 +55,13 @@ def test_no_entry_means_an_empty_chain_that_is_right(runtime: Fairlead) -> None:
 
 
 def test_an_entry_is_undone_with_its_transaction(runtime: Fairlead, agency: Any) -> None:
-    with pytest.raises(RuntimeError), runtime.work(agency.acme) as work:
-        record(work, "thing.changed", "thing", 1)
-        raise RuntimeError
+    def fail() -> None:
+        with runtime.work(agency.acme) as work:
+            record(work, "thing.changed", "thing", 1)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert verify(runtime, agency.acme).entries == 1
 
 

@@ -66,9 +66,13 @@ def test_a_key_is_free_again_after_a_day(runtime: Fairlead, agency: Any, clock: 
 
 
 def test_a_failed_request_leaves_the_key_free(runtime: Fairlead, agency: Any) -> None:
-    with pytest.raises(RuntimeError), runtime.work(agency.acme, actor=System("test")) as work:
-        assert once(work, "makeJob", "k", {}) is None
-        raise RuntimeError
+    def fail() -> None:
+        with runtime.work(agency.acme, actor=System("test")) as work:
+            assert once(work, "makeJob", "k", {}) is None
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     do(runtime, agency.acme, "k", {})
     assert effects(runtime, agency.acme) == 1
 

@@ -86,7 +86,7 @@ def test_a_cancelled_job_does_not_start(runtime: Fairlead, agency: Any) -> None:
     job = make(runtime, agency.acme)
     runtime.run(agency.acme, lambda work: jobs.cancel_job(work, job))
     called = []
-    run_job(runtime, agency.acme, job, lambda progress: called.append(progress))
+    run_job(runtime, agency.acme, job, called.append)
     assert called == []
     with pytest.raises(Conflict):
         runtime.run(agency.acme, lambda work: jobs.cancel_job(work, job))
