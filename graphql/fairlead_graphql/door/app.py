@@ -28,10 +28,11 @@ from fairlead_graphql.door.decode import Operation, decode, operation, read_body
 from fairlead_graphql.door.errors import Refused, bad_request, public_errors
 from fairlead_graphql.door.pool import Deadline, WorkPool
 from fairlead_graphql.door.principal import ANONYMOUS, Anonymous, Principal, certain
-from fairlead_graphql.door.schema_config import DoorSchema
+from fairlead_graphql.door.schema_config import EVENTS, DoorExecutor, DoorSchema
 from fairlead_graphql.door.sockets import DoorSocket, DoorSocketHandler
 from fairlead_graphql.door.streams import event_stream, while_valid
 from fairlead_graphql.door.trusted import TrustedDocuments
+from graphql import ExecutionResult as GraphQLExecutionResult
 from graphql import GraphQLError
 
 Who = Principal | Anonymous
@@ -52,8 +53,8 @@ class GraphQLDoor(GraphQL[Any, Any]):
     on a socket and ``None`` over HTTP. ``still_valid(principal)`` is asked again and again on open sockets and event
     streams. ``make_context(principal, request, response)`` makes the resolvers' context, which must have the attribute
     ``principal``; when it returns a context manager, what that yields is the context and it is left after the
-    operation. It is called in the thread that runs the operation, except for subscriptions, whose context lives on
-    the event loop. ``response`` takes headers for the answer; it is ``None`` for subscriptions.
+    operation. It is called in the thread that runs the operation; a subscription has one on the event loop for its
+    source, and one in a thread for each event. ``response`` takes headers for the answer, ``None`` where there is none.
     ``authenticate`` and ``still_valid`` may be plain functions, which then run in the pool, or coroutine functions.
     """
 
@@ -246,6 +247,7 @@ class GraphQLDoor(GraphQL[Any, Any]):
                     )
             except DomainError as refused:
                 located = GraphQLError(refused.message, original_error=refused)
+                errors.report([located], None)
                 return finish(PreExecutionError(None, public_errors([located], self.limits.errors)))
 
         return await self.pool.run_async(principal.key, deadline, work)
@@ -278,6 +280,7 @@ class GraphQLDoor(GraphQL[Any, Any]):
             errors.count(refused.code)
             yield _refused(errors.refusal(refused.code, refused.message))
             return
+        EVENTS.set(lambda executor: self._run_event(executor, principal, request))
         with entered(self._make_context(principal, request, None)) as context:
             results = await self.schema.stream(
                 query,
@@ -292,6 +295,19 @@ class GraphQLDoor(GraphQL[Any, Any]):
                     yield result
             finally:
                 await results.aclose()
+
+    async def _run_event(
+        self, executor: DoorExecutor, principal: Who, request: Request | WebSocket
+    ) -> GraphQLExecutionResult:
+        # An event is resolved like a query: in a thread, in time, with a context that has seen nothing older.
+        async def work() -> GraphQLExecutionResult:
+            with entered(self._make_context(principal, request, None)) as context:
+                return await executor.execute_event(context)
+
+        try:
+            return await self.pool.run_async(principal.key, Deadline(self.limits.request_seconds), work)
+        except Refused as refused:
+            return GraphQLExecutionResult(None, [errors.refusal(refused.code, refused.message)])
 
     # -- event streams ----------------------------------------------------------------------------------------------
 
@@ -345,7 +361,7 @@ class GraphQLDoor(GraphQL[Any, Any]):
         errors.count(errors.FORBIDDEN)
         return False
 
-    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Any:  # noqa: ARG002
+    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Any:
         """Nothing yet: a socket's caller is known after ``connection_init``, and each operation has its own context."""
         return None
 

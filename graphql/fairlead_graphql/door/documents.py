@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,8 +89,8 @@ class Documents:
         self._misses = 0
         self._lock = threading.Lock()
 
-    def get(self, text: str, most_tokens: int) -> Document:
-        """The document of ``text``.
+    def get(self, text: str, most_tokens: int, keep: Callable[[Document], bool] = lambda _: True) -> Document:
+        """The document of ``text``, kept for the next time if ``keep`` says so.
 
         Raises ``GraphQLSyntaxError``, or ``GraphQLError`` with QUERY_TOO_LARGE beyond ``most_tokens``.
         """
@@ -103,17 +103,21 @@ class Documents:
                 self._misses += 1
         if found is None:
             found = self._parse(text, most_tokens)
+            if keep(found):
+                self._keep(text, found)
         if found.tokens > most_tokens:
             raise _too_many(most_tokens)
         return found
 
     def _parse(self, text: str, most_tokens: int) -> Document:
         try:
-            found = Document(parse(text, max_tokens=most_tokens))
+            return Document(parse(text, max_tokens=most_tokens))
         except GraphQLError as error:
             if "Document contains more than" in error.message:
                 raise _too_many(most_tokens) from None
             raise
+
+    def _keep(self, text: str, found: Document) -> None:
         with self._lock:
             if text not in self._kept and found.tokens <= self._most_tokens:
                 self._kept[text] = found
@@ -121,7 +125,6 @@ class Documents:
                 while len(self._kept) > self._most or self._tokens > self._most_tokens:
                     _, dropped = self._kept.popitem(last=False)
                     self._tokens -= dropped.tokens
-        return found
 
     def info(self) -> CacheInfo:
         """Figures for metrics and tests."""

@@ -63,8 +63,13 @@ class Gate:
             len(text) * 4 > self.limits.query_bytes and len(text.encode()) > self.limits.query_bytes
         ):
             raise refusal(errors.QUERY_TOO_LARGE, f"The document is longer than {self.limits.query_bytes} bytes.")
-        stranger = isinstance(principal, Anonymous)
-        return self.documents.get(text, self.limits.anonymous_tokens if stranger else self.limits.principal_tokens)
+        if isinstance(principal, Anonymous):
+            # What is refused is not kept, so strangers cannot push the documents of others out.
+            return self.documents.get(text, self.limits.anonymous_tokens, self._public)
+        return self.documents.get(text, self.limits.principal_tokens)
+
+    def _public(self, document: Document) -> bool:
+        return anonymous_refusal(document.shape, self.public_fields) is None
 
     def judge(
         self,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextvars import ContextVar
+from inspect import isawaitable
 from typing import Any
 
 import strawberry
@@ -22,9 +24,14 @@ from fairlead_graphql.door.errors import public_errors, refusal, report
 from fairlead_graphql.door.gate import Gate, GateExtension
 from fairlead_graphql.door.limits import Limits
 from fairlead_graphql.door.principal import Anonymous, Principal, principal_of
+from graphql import ExecutionResult as GraphQLExecutionResult
 from graphql import GraphQLError, introspection_from_schema, specified_rules
 
 Extension = type[SchemaExtension] | Callable[[], SchemaExtension]
+
+# Runs one event of a subscription elsewhere: given the executor, awaits its result. Unset, events run where they come.
+EventRunner = Callable[["DoorExecutor"], Awaitable[GraphQLExecutionResult]]
+EVENTS: ContextVar[EventRunner | None] = ContextVar("fairlead_events", default=None)
 
 
 def door_extensions(gate: Gate, who: Callable[[object], Principal | Anonymous] = principal_of) -> list[Extension]:
@@ -44,6 +51,20 @@ class DoorExecutor(StrawberryGraphQLCoreExecutionContext):
         """As graphql-core builds it, for queries, mutations and subscriptions, with suggestions hidden."""
         kwargs["hide_suggestions"] = True
         return super().build(*args, **kwargs)
+
+    def execute_operation(self, serially: bool | None = None) -> Any:
+        """As graphql-core does, except that an event of a subscription goes to the runner of its stream."""
+        runner = EVENTS.get()
+        if runner is None or self.operation.operation.value != "subscription":
+            return super().execute_operation(serially)
+        return runner(self)
+
+    async def execute_event(self, context: Any) -> GraphQLExecutionResult:
+        """Execute the event here and now, with a context of its own."""
+        self.context_value = context
+        result: Any = super().execute_operation()
+        found: GraphQLExecutionResult = await result if isawaitable(result) else result
+        return found
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

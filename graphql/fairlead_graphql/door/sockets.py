@@ -38,7 +38,7 @@ class DoorSocket(ASGIWebSocketAdapter):
     ws: WebSocket
     view: GraphQLDoor
 
-    async def iter_json(self, *, ignore_parsing_errors: bool = False) -> AsyncGenerator[object, None]:  # noqa: ARG002
+    async def iter_json(self, *, ignore_parsing_errors: bool = False) -> AsyncGenerator[object, None]:
         """Decoded messages until the socket closes; it closes itself on the first one that is not acceptable."""
         limits = self.view.limits
         rate = _Rate(limits.socket_messages_per_second)
@@ -132,7 +132,7 @@ class DoorSocketHandler(BaseGraphQLTransportWSHandler[Any, Any]):
                 return
         await super().handle_message(cast("Any", message))
 
-    async def handle_invalid_message(self, error_message: str) -> None:  # noqa: ARG002
+    async def handle_invalid_message(self, error_message: str) -> None:
         """Close with a reason of our own: strawberry's would repeat the client's text."""
         await self.websocket.close(4400, "The message is not acceptable.")
 

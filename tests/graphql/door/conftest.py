@@ -77,6 +77,16 @@ class Person:
         return 7
 
     @strawberry.field
+    def thread(self) -> str:
+        return threading.current_thread().name
+
+    @strawberry.field
+    def blocks(self) -> str:
+        WORLD.started.release()
+        WORLD.release.wait(20)
+        return "done"
+
+    @strawberry.field
     async def loaded(self, info: strawberry.Info) -> str:
         return await info.context.loader.load(self.id)
 
@@ -208,6 +218,11 @@ class Subscription:
                 await asyncio.sleep(pause)
         finally:
             WORLD.stream_closed += 1
+
+    @strawberry.subscription
+    async def persons(self, count: int = 2) -> AsyncGenerator[Person, None]:
+        for number in range(count):
+            yield Person(id=strawberry.ID(str(number)), name="x")
 
     @strawberry.subscription
     async def fails(self) -> AsyncGenerator[int, None]:

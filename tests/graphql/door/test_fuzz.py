@@ -128,7 +128,7 @@ BODIES = st.one_of(
         },
     ).map(lambda value: json.dumps(value).encode()),
 )
-MANY = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.mark.parametrize("token", ["good", ""])
@@ -157,7 +157,7 @@ def test_no_document_makes_a_server_error(door):
 
 
 def test_no_message_breaks_a_socket(door):
-    @settings(MANY, max_examples=100)
+    @settings(MANY, max_examples=40)
     @given(
         st.lists(
             st.one_of(

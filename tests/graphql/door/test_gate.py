@@ -112,6 +112,7 @@ def test_a_declared_weight_is_seen_in_the_cost_and_in_the_sdl(door):
 
 def test_the_conflict_budget_is_lowered_and_generous_enough(door, make_client):
     assert conflicts.MAX_COMPLEXITY_BUDGET == 20_000
+    assert door.codes("{ everybody { " + "id " * 249 + "} }") == ["GRAPHQL_VALIDATION_FAILED"]
     wide = make_client(Limits(root_fields=500, aliases=500))
     assert wide.codes(DUPLICATES) == ["GRAPHQL_VALIDATION_FAILED"]
     usual = "{ everybody { " + " ".join(f"a{i}: id" for i in range(300)) + " } }"
@@ -260,6 +261,17 @@ def test_the_documents_kept_are_bounded(make_client):
     info = door.schema.gate.documents.info()
     assert info.documents <= 5
     assert info.tokens <= 60
+
+
+def test_strangers_push_nothing_out_of_the_cache(make_client):
+    door = make_client(Limits(documents_kept=3))
+    door.ask("{ echo }")
+    for i in range(10):
+        assert door.codes("{ echo a%d: health }" % i, token="") == ["UNAUTHENTICATED"]  # noqa: UP031
+    before = door.schema.gate.documents.info()
+    assert before.documents == 1
+    door.ask("{ echo }")
+    assert door.schema.gate.documents.info().hits > before.hits
 
 
 def test_errors_of_a_kept_document_stay_the_same(door):

@@ -67,8 +67,8 @@ def test_subscriptions_queries_and_mutations_run(make_client, world):
         assert socket.receive_json()["payload"]["data"] == {"write": "x"}
         assert socket.receive_json()["type"] == "complete"
     assert world.written == ["x"]
-    # One context for each operation, and each of them left.
-    assert world.left == len(world.contexts) == 3
+    # One context for the source, for each of its events and for each other operation; all of them left.
+    assert world.left == len(world.contexts) == 5
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,22 @@ def test_a_subscription_is_a_stream_of_events(door, world):
     assert not door.door.streams
 
 
+def test_events_are_resolved_in_threads_with_a_context_each(door, world):
+    found = events(stream(door, "subscription { persons(count: 3) { thread loaded } }").text)
+    persons = [event["data"]["persons"] for event in found[:-1]]
+    assert [person["loaded"] for person in persons] == ["loaded 0", "loaded 1", "loaded 2"]
+    assert all(person["thread"].startswith("fairlead-graphql") for person in persons)
+    # One for the source and one for each event, all of them left.
+    assert world.left == len(world.contexts) == 4
+
+
+def test_an_event_that_takes_too_long_is_an_error_of_the_stream(make_client, world):
+    door = make_client(Limits(request_seconds=0.2))
+    found = events(stream(door, "subscription { persons(count: 1) { blocks } }").text)
+    assert found[0]["errors"][0]["extensions"]["code"] == "TIMEOUT"
+    assert found[-1] == "complete"
+
+
 def test_queries_and_mutations_are_one_event_from_a_thread(door, world):
     assert events(stream(door, "{ where }").text)[0]["data"]["where"].startswith("fairlead-graphql")
     assert events(stream(door, 'mutation { write(text: "x") }').text)[0]["data"] == {"write": "x"}

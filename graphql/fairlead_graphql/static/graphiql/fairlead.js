@@ -8,10 +8,15 @@
   let token = sessionStorage.getItem(KEY) || "";
   field.value = token;
 
-  function isSubscription(params, options) {
-    const document = options && options.documentAST;
-    if (!document) return false;
-    const operations = document.definitions.filter((each) => each.kind === "OperationDefinition");
+  function isSubscription(params) {
+    // Parsed here: what GraphiQL knows of the text lags behind the editor.
+    let parsed;
+    try {
+      parsed = GraphiQL.GraphQL.parse(params.query);
+    } catch {
+      return false; // the server says what is wrong with it
+    }
+    const operations = parsed.definitions.filter((each) => each.kind === "OperationDefinition");
     const chosen = operations.find((each) => each.name && each.name.value === params.operationName) || operations[0];
     return Boolean(chosen) && chosen.operation === "subscription";
   }
@@ -57,7 +62,7 @@
 
   function fetcher(params, options) {
     const headers = (options && options.headers) || {};
-    if (isSubscription(params, options)) return events(params, headers);
+    if (isSubscription(params)) return events(params, headers);
     return ask(params, "application/json", headers).then((response) => response.json());
   }
 
