@@ -113,7 +113,8 @@ def cut_paths(
 def _instants(conversions: Conversions, ordered: OrderedTouches, packing: Packing) -> _Instants:
     """Gather conversions by profile and instant, and leave out those with no touch since the one before."""
     packed = packing.instants(conversions.profile, conversions.at_ms)
-    order = np.argsort(packed, kind="stable")
+    # Those of one instant are only added up, so their order is free, and the fastest sort will do.
+    order = np.argsort(packed)
     packed = packed[order]
     new = np.ones(len(packed), np.bool_)
     np.not_equal(packed[1:], packed[:-1], out=new[1:])

@@ -136,24 +136,40 @@ def order_touches(
         channels = cast("CodeArray", np.empty(len(keys), codes))
         for begin, end in _spans(len(keys)):
             channels[begin:end] = keys[begin:end] & packing.code_mask
-        _restore_ties(keys, channels, profile, at, channel, packing)
     else:
         order = np.argsort(keys, kind="stable")
         keys, channels = keys[order], cast("CodeArray", channel[order].astype(codes))
-    first = np.ones(len(keys), np.bool_)
-    for begin, end in _spans(len(keys) - 1):
-        step = keys[begin:end] ^ keys[begin + 1 : end + 1]
-        first[begin + 1 : end + 1] = packing.profile_of(step) != 0
+    first, tied = _steps(keys, packing)
+    if len(tied):
+        _restore_ties(tied, keys, channels, profile, at, channel, packing)
     return OrderedTouches(keys, channels, first)
 
 
+def _steps(keys: KeyArray, packing: Packing) -> tuple[BoolArray, KeyArray]:
+    """Return where another profile begins, ``(m,)``, and the instants at which a profile has several channels."""
+    first = np.ones(len(keys), np.bool_)
+    tied = []
+    within = np.uint64((1 << int(packing.profile_shift)) - 1)
+    for begin, end in _spans(len(keys) - 1):
+        step = keys[begin:end] ^ keys[begin + 1 : end + 1]
+        np.greater(step, within, out=first[begin + 1 : end + 1])
+        # One less, so that equal keys wrap to the far end and one comparison tells.
+        step -= np.uint64(1)
+        at = np.flatnonzero(step < packing.code_mask)
+        tied.append(keys[begin + at] >> np.uint64(packing.code_bits))
+    return first, np.unique(np.concatenate(tied)) if tied else keys[:0]
+
+
 def _restore_ties(
-    keys: KeyArray, channels: CodeArray, profile: IntArray, at: IntArray, channel: AnyArray, packing: Packing
+    tied: KeyArray,
+    keys: KeyArray,
+    channels: CodeArray,
+    profile: IntArray,
+    at: IntArray,
+    channel: AnyArray,
+    packing: Packing,
 ) -> None:
-    """Give the touches of one profile at one instant back their given order, in place."""
-    tied = _tied_instants(keys, packing)
-    if not len(tied):
-        return
+    """Give the touches at the ``tied`` instants back their given order, in place."""
     rows, instants = [], []
     for begin, end in _spans(len(profile)):
         found = packing.instants(profile[begin:end], at[begin:end])
@@ -167,15 +183,6 @@ def _restore_ties(
     ]
     order = np.argsort(np.concatenate(instants), kind="stable")
     channels[np.concatenate(places)] = channel[given[order]]
-
-
-def _tied_instants(keys: KeyArray, packing: Packing) -> KeyArray:
-    tied = []
-    for begin, end in _spans(len(keys) - 1):
-        step = keys[begin:end] ^ keys[begin + 1 : end + 1]
-        at = np.flatnonzero((step > 0) & (step <= packing.code_mask))
-        tied.append(keys[begin + at] >> np.uint64(packing.code_bits))
-    return np.unique(np.concatenate(tied)) if tied else keys[:0]
 
 
 def _contains(ordered: KeyArray, wanted: KeyArray) -> BoolArray:

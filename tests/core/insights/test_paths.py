@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.errors import InvalidInput
-from fairlead.insights import path_columns
+from fairlead.insights import path_columns, touch_order
 from fairlead.insights.paths import Paths, build_paths
+from fairlead.insights.touch_order import Packing
 
 Touch = tuple[int, int, int]
 Conversion = tuple[int, int, int]
@@ -65,7 +66,7 @@ some_conversions = st.lists(st.tuples(people, times, st.integers(0, 5)), max_siz
 
 # Each stretches profiles and times so far that another way of sorting is chosen: packed with the channel, packed
 # without it, ranked.
-STRETCHES = {"packed": (1, 1), "beside": (1 << 29, 1 << 26), "ranked": (1 << 60, 1 << 57)}
+STRETCHES = {"packed": (1, 1), "beside": (1 << 30, 1 << 26), "ranked": (1 << 60, 1 << 57)}
 
 
 @pytest.mark.parametrize("stretch", STRETCHES)
@@ -91,15 +92,21 @@ def test_paths_follow_the_rule(
     assert summary.value + summary.excluded_value == sum(value for _, _, value in conversions)
 
 
-def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("stretch", STRETCHES)
+def test_blocks_and_the_way_of_sorting_do_not_show(stretch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    wide, far = STRETCHES[stretch]
     random = np.random.default_rng(5)
-    touches = [tuple(row) for row in random.integers(0, [40, 50, 3], (500, 3)).tolist()]
-    conversions = [tuple(row) for row in random.integers(0, [40, 50, 9], (60, 3)).tolist()]
-    whole = as_list(build(touches, conversions, lookback_ms=20))
-    for module in (path_columns, __import__("fairlead.insights.touch_order", fromlist=["x"])):
-        monkeypatch.setattr(module, "BLOCK_TOUCHES", 7)
+    touches = [(p * wide, t * far, c) for p, t, c in random.integers(0, [6, 13, 3], (500, 3)).tolist()]
+    conversions = [(p * wide, t * far, v) for p, t, v in random.integers(0, [6, 13, 9], (20, 3)).tolist()]
+    who, when, _ = np.array(touches).T
+    packing = Packing.fitting((who,), (when,), 3)
+    assert (packing.code_bits == 0, packing.time.ranked is not None) == (stretch == "beside", stretch == "ranked")
+    expected = paths_by_hand(touches, conversions, 5 * far)
 
-    assert as_list(build(touches, conversions, lookback_ms=20)) == whole == paths_by_hand(touches, conversions, 20)
+    assert as_list(build(touches, conversions, lookback_ms=5 * far)) == expected
+    monkeypatch.setattr(path_columns, "BLOCK_TOUCHES", 7)
+    monkeypatch.setattr(touch_order, "BLOCK_TOUCHES", 7)
+    assert as_list(build(touches, conversions, lookback_ms=5 * far)) == expected
 
 
 def test_touches_of_one_instant_keep_their_order() -> None:

@@ -1,0 +1,1 @@
+"""Measurements against what others use; see README.md here."""
