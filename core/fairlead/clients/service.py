@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
@@ -16,6 +17,9 @@ from fairlead.plugins.events import DomainEvent
 from fairlead.storage.locks import lock
 from fairlead.storage.session import ScopedSession
 from fairlead.work import Work
+
+if TYPE_CHECKING:
+    from fairlead.runtime import Fairlead
 
 CLIENT_CHANGED = "client.changed"
 
@@ -149,6 +153,18 @@ def list_clients(
             break
         query = query.where(Client.slug > rows[-1].slug)
     return found[:first]
+
+
+def each_active_client(runtime: Fairlead, page: int = 100) -> Iterator[ClientRef]:
+    """Every active client, read page by page; no transaction is open while the caller works on one."""
+    slug = ""
+    while True:
+        with runtime.agency_reading("go through the clients") as work:
+            clients = list_clients(work, first=page, after_slug=slug)
+        yield from clients
+        if len(clients) < page:
+            return
+        slug = clients[-1].slug
 
 
 def _ref(row: sa.Row[Any]) -> ClientRef:

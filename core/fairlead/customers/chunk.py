@@ -21,6 +21,7 @@ class Chunk:
 
     def __init__(self, header: Sequence[str], numbers: Sequence[int], rows: Sequence[list[str]]) -> None:
         self.problems: Problems = {}
+        self.dropped: dict[str, int] = {}
         self.numbers = numbers
         self.rows = rows
         width = len(header)
@@ -76,7 +77,7 @@ class Chunk:
         return self.read(source.column, translate, reason, optional=False)
 
     def identities(self, columns: Sequence[IdentityColumn], region: str) -> list[ClaimColumn]:
-        """Claims, normalised; a cell that is no such identity is a problem of its row."""
+        """Claims, normalised. A cell that is no such identity is left out and counted, the rest of its row stays."""
         claims = []
         for identity in columns:
             kind = identity.kind
@@ -91,7 +92,11 @@ class Chunk:
                     raise ValueError
                 return value
 
-            values = read_column(cells, identity.column, comparable, self.problems, f"is no {kind}", optional=True)
+            unreadable: Problems = {}
+            values = read_column(cells, identity.column, comparable, unreadable, f"is no {kind}", optional=True)
+            if unreadable:
+                reason = f"{identity.column} is no {kind}"
+                self.dropped[reason] = self.dropped.get(reason, 0) + len(unreadable.keys() - self.problems.keys())
             claims.append(ClaimColumn(kind, values, identity.scope))
         return claims
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 
 from fairlead.customers import mapping as maps
@@ -45,7 +46,10 @@ STORE: dict[type[Any], Callable[..., Any]] = {
 
 @dataclass(slots=True)
 class ImportSummary:
-    """What became of a file. ``read`` is ``accepted`` + ``rejected``; ``known`` of the accepted were stored before."""
+    """What became of a file. ``read`` is ``accepted`` + ``rejected``; ``known`` of the accepted were stored before.
+
+    ``reasons`` counts the rejected rows, ``dropped`` the identities that were left out of rows that were kept.
+    """
 
     import_id: int
     file: str
@@ -58,6 +62,7 @@ class ImportSummary:
     profiles_merged: int = 0
     identities_blocked: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
 
 
 def parse_mapping(data: object) -> maps.Mapping:
@@ -71,9 +76,12 @@ def parse_mapping(data: object) -> maps.Mapping:
 
 
 def load_mapping(work: Work, name: str) -> maps.Mapping:
-    """A saved mapping by name."""
-    import sqlalchemy as sa
-
+    """A saved mapping by name, or the one in a JSON file."""
+    if name.endswith(".json"):
+        try:
+            return parse_mapping(orjson.loads(Path(name).read_bytes()))
+        except (OSError, orjson.JSONDecodeError) as error:
+            raise InvalidInput(f"{name!r} holds no JSON that can be read: {error}", path=("mapping",)) from None
     saved = work.session.scalars(sa.select(SavedMapping).where(SavedMapping.name == name)).first()
     if saved is None:
         raise NotFound(
@@ -87,11 +95,13 @@ def import_file(
     client: str,
     path: Path,
     mapping: maps.Mapping | str,
+    progress: Progress | None = None,
     *,
     actor: Actor | None = None,
-    progress: Progress | None = None,
 ) -> ImportSummary:
-    """Bring in one file for a client. ``progress`` hears (rows done, rows in all).
+    """Bring in one file for a client. ``mapping`` may be the name of a saved one or a JSON file with one.
+
+    ``progress`` hears (rows done, rows in all).
 
     A file that cannot be read to its end changes nothing. Rejected rows are kept sealed with row number and reason.
     """
@@ -172,6 +182,8 @@ def _store_chunk(work: Work, mapping: maps.Mapping, chunk: Chunk, digest: str, s
     for column, reason in chunk.problems.values():
         text = f"{column} {reason}".strip()
         summary.reasons[text] = summary.reasons.get(text, 0) + 1
+    for reason, count in chunk.dropped.items():
+        summary.dropped[reason] = summary.dropped.get(reason, 0) + count
     run = work.session.get_one(Import, summary.import_id)
     run.rows_read, run.rows_accepted = summary.read, summary.accepted
     run.rows_rejected, run.rows_known = summary.rejected, summary.known

@@ -162,22 +162,19 @@ def _copy(
     names = ["client_id", *names]
     quoted = _quoted(names)
     with raw.cursor() as cursor:
-        target = f'"{table.name}"'
-        if conflict:
-            # COPY has no ON CONFLICT, so the rows pass through a table of this transaction.
-            cursor.execute(f"CREATE TEMP TABLE fairlead_bulk ON COMMIT DROP AS SELECT {quoted} FROM {target} LIMIT 0")  # noqa: S608
-            target = "fairlead_bulk"
-        written = _send(cursor, target, table, names, ((client_id, *row) for row in rows), connection.dialect)
-        if conflict:
+        # COPY knows neither row-level security nor ON CONFLICT, so rows pass through a table of this transaction.
+        cursor.execute(f'CREATE TEMP TABLE fairlead_bulk ON COMMIT DROP AS SELECT {quoted} FROM "{table.name}" LIMIT 0')  # noqa: S608
+        client_rows = ((client_id, *row) for row in rows)
+        _send(cursor, "fairlead_bulk", table, names, client_rows, connection.dialect)
+        once = ""
+        if newer_wins:
             # One statement may not change a row twice, so only the newest of equal keys goes on.
-            once = ""
-            if newer_wins:
-                key = _quoted(newer_wins.key)
-                once = f"DISTINCT ON ({key}) "
-                conflict = f'ORDER BY {key}, "{newer_wins.version}" DESC {conflict}'
-            cursor.execute(f'INSERT INTO "{table.name}" ({quoted}) SELECT {once}{quoted} FROM fairlead_bulk {conflict}')  # noqa: S608
-            written = int(cursor.rowcount)
-            cursor.execute("DROP TABLE fairlead_bulk")
+            key = _quoted(newer_wins.key)
+            once = f"DISTINCT ON ({key}) "
+            conflict = f'ORDER BY {key}, "{newer_wins.version}" DESC {conflict}'
+        cursor.execute(f'INSERT INTO "{table.name}" ({quoted}) SELECT {once}{quoted} FROM fairlead_bulk {conflict}')  # noqa: S608
+        written = int(cursor.rowcount)
+        cursor.execute("DROP TABLE fairlead_bulk")
     return written
 
 
@@ -188,13 +185,12 @@ def _send(
     names: Sequence[str],
     rows: Iterable[tuple[Any, ...]],
     dialect: sa.Dialect,
-) -> int:
+) -> None:
     json_at = [at for at, name in enumerate(names) if isinstance(table.c[name].type, sa.JSON)]
     with cursor.copy(f"COPY {target} ({_quoted(names)}) FROM STDIN (FORMAT BINARY)") as copy:
         copy.set_types([_copy_type(table.c[name], dialect) for name in names])
         for row in rows:
             copy.write_row(_as_jsonb(row, json_at) if json_at else row)
-    return int(cursor.rowcount)
 
 
 def _quoted(names: Iterable[str]) -> str:
