@@ -122,12 +122,14 @@ class DbosEngine:
         self._system = system_engine(self._url)
         try:
             DBOS.migrate(dbos_url(self._url), schema=SCHEMA)
-            self._connect(self._system)
+            takeover, heartbeats = self._connect(self._system)
             if self._work:
                 # Before the launch, so that its threads find them at their first look.
                 declare(self._client, self._registry, self._poll, self._system.dialect.name)
+                # Also before it: our new row keeps others from requeuing what the launch itself takes up again.
+                heartbeats.begin()
                 self._launch(self._system)
-                self._keep_house()
+                self._keep_house(takeover, heartbeats)
         except BaseException:
             self._close()
             raise
@@ -148,13 +150,14 @@ class DbosEngine:
             DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=0 if idle else max(1, math.ceil(grace)))
         with self._lock:
             left = frozenset(self._busy)
-        if self._takeover is not None and self._heartbeats is not None:
-            self._takeover.hand_back(left)
-            if self._keeper is not None:
+        try:
+            if self._keeper is not None and self._takeover is not None and self._heartbeats is not None:
+                self._takeover.hand_back(left)
                 self._keeper.finish()
-            if not left:
-                self._heartbeats.end()
-        self._close()
+                if not left:
+                    self._heartbeats.end()
+        finally:
+            self._close()
         return not left
 
     def _launch(self, system: sa.Engine) -> None:
@@ -163,7 +166,7 @@ class DbosEngine:
             DBOS.workflow(name=job.name, max_recovery_attempts=MAX_LOSSES)(self._body(job))
         DBOS.launch()
 
-    def _connect(self, system: sa.Engine) -> None:
+    def _connect(self, system: sa.Engine) -> tuple[Takeover, Heartbeats]:
         self._open_client = DBOSClient(
             system_database_engine=system,
             dbos_system_schema=SCHEMA,
@@ -172,17 +175,11 @@ class DbosEngine:
         )
         self._heartbeats = Heartbeats(self._database, self._executor_id, dead_after=self._dead_after)
         self._takeover = Takeover(self._open_client, self._heartbeats, self._executor_id, self._can_run)
+        return self._takeover, self._heartbeats
 
-    def _keep_house(self) -> None:
-        assert self._takeover is not None
-        assert self._heartbeats is not None
-        self._heartbeats.begin()
+    def _keep_house(self, takeover: Takeover, heartbeats: Heartbeats) -> None:
         self._keeper = Keeper(
-            self._takeover,
-            self._heartbeats,
-            beat_every=self._heartbeat,
-            sweep_every=self._dead_after / 3,
-            keep=self._keep,
+            takeover, heartbeats, beat_every=self._heartbeat, sweep_every=self._dead_after / 3, keep=self._keep
         )
         self._keeper.start()
 

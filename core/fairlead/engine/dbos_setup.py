@@ -87,7 +87,10 @@ def declare(client: DBOSClient, registry: Registry, poll: float, dialect: str) -
 
 
 def dbos_config(url: str, engine: sa.Engine, executor_id: str, poll: float) -> DBOSConfig:
-    """The configuration of a working process."""
+    """The configuration of a working process.
+
+    We wait for no event or message of DBOS, so it needs no connection that listens.
+    """
     return DBOSConfig(
         name=APPLICATION,
         system_database_url=dbos_url(url),
