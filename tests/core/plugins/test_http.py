@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import gzip
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from fairlead.plugins.errors import Abort, FixCredentials, FixSettings, OutcomeUnknown, PluginError, RetryLater
 from fairlead.plugins.http import error_for_status, guarded_client, is_public, open_stream, retry_after_seconds
@@ -309,6 +316,59 @@ def test_nobody_there_is_retried() -> None:
         port = unused.getsockname()[1]
     with guarded_client(allow_hosts={"127.0.0.1"}) as client, pytest.raises(RetryLater):
         client.post(f"http://127.0.0.1:{port}/")
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    """A server's TLS with a certificate for 127.0.0.1 that no authority signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "both.pem").write_bytes(certificate.public_bytes(pem) + plain)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "both.pem")
+    return context
+
+
+def test_tls_trusts_only_known_authorities_and_takes_those_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls = self_signed(tmp_path)
+    listener = socket.create_server(("127.0.0.1", 0))
+    heard: list[bytes] = []
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection, contextlib.suppress(OSError), tls.wrap_socket(connection, server_side=True) as line:
+                heard.append(line.recv(65536))
+                line.sendall(OK)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    url = f"https://127.0.0.1:{listener.getsockname()[1]}/?key=secret"
+    try:
+        with guarded_client(allow_hosts={"127.0.0.1"}) as client, pytest.raises(FixSettings, match="certificate"):
+            client.post(url)
+        assert heard == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "both.pem"))
+        with guarded_client(allow_hosts={"127.0.0.1"}) as client:
+            assert client.post(url).text == "hi"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(5)
 
 
 def test_cookies_of_one_account_do_not_reach_the_next() -> None:
