@@ -148,10 +148,8 @@ class GraphQLDoor(GraphQL[Any, Any]):
         if request.method != "POST":
             raise Refused(405, errors.BAD_REQUEST, "Send GraphQL by POST.", {"Allow": "POST"})
         # Only this type makes a browser ask before it sends a request from another site, so it is the CSRF guard.
-        kind, parameters = parse_content_type(request.headers.get("content-type", ""))
-        charset = parameters.get("charset", "utf-8").strip("\"'").lower()
         encoding = request.headers.get("content-encoding", "identity").lower()
-        if kind.lower() != "application/json" or charset not in ("utf-8", "utf8") or encoding != "identity":
+        if encoding != "identity" or not _is_json(request.headers.get("content-type", "")):
             raise Refused(415, errors.BAD_REQUEST, "Send application/json in UTF-8, not compressed.")
         declared = request.headers.get("content-length", "0")
         if not (declared.isascii() and declared.isdigit()) or len(declared) > 19:
@@ -383,10 +381,18 @@ def _refused(error: GraphQLError) -> ExecutionResult:
     return PreExecutionError(data=None, errors=found)
 
 
+def _is_json(content_type: str) -> bool:
+    if content_type == "application/json":
+        return True
+    kind, parameters = parse_content_type(content_type)
+    charset = parameters.get("charset", "utf-8").strip("\"'").lower()
+    return kind.lower() == "application/json" and charset in ("utf-8", "utf8")
+
+
 def _accepts_events(request: Request) -> bool:
-    return any(
-        part.split(";", 1)[0].strip().lower() == "text/event-stream"
-        for part in request.headers.get("accept", "").split(",")
+    accept = request.headers.get("accept", "").lower()
+    return "text/event-stream" in accept and any(
+        part.split(";", 1)[0].strip() == "text/event-stream" for part in accept.split(",")
     )
 
 

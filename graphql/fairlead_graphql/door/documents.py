@@ -41,8 +41,8 @@ class Document:
             found = validate(schema, self.node, every, max_errors=most, hide_suggestions=True)
             for error in found:
                 error.extensions = {"code": VALIDATION_FAILED}
-                # One rule of graphql-core suggests whatever it is told.
-                error.message = error.message.split(" Did you mean ")[0]
+                # One rule of graphql-core suggests whatever it is told, another quotes Python's own exceptions.
+                error.message = error.message.split(" Did you mean ")[0].split(", but encountered error")[0]
             self._errors[rules] = found
         return found
 

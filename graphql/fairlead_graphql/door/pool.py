@@ -115,7 +115,8 @@ class WorkPool:
             raise _unavailable("The server is going down.") from None
         future.add_done_callback(lambda _: self._give_back(key))
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), deadline.remaining)
+            async with asyncio.timeout(deadline.remaining):
+                return await asyncio.wrap_future(future)
         except TimeoutError:
             deadline.abort()
             raise _timeout() from None

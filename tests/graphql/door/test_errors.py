@@ -110,6 +110,11 @@ def test_values_are_taken_out_of_coercion_messages(message, public, path):
     assert without_values(message) == (public, path)
 
 
+def test_pythons_own_words_are_not_quoted(door):
+    error = door.ask("{ echo(number: " + "9" * 5_000 + ") }")["errors"][0]
+    assert error["message"] == "Expected value of type 'Int'"
+
+
 def test_an_answer_holds_at_most_twenty_errors(door):
     everything = "{ everybody { " + " ".join(f"x{i}" for i in range(25)) + " } }"
     assert len(door.ask(everything)["errors"]) <= 20

@@ -1,0 +1,85 @@
+"""What every resolver gets: who asks, and one reading session per client for the length of the operation."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from fairlead.clients.service import ClientRef
+from fairlead.errors import Unauthenticated
+from fairlead.governance.permissions import Anonymous, Principal
+from fairlead.runtime import Fairlead
+from fairlead.work import Work
+from fairlead_graphql.door.principal import Anonymous as Stranger
+
+if TYPE_CHECKING:
+    import strawberry
+
+    Info = strawberry.Info["Context", None]
+
+
+class Context:
+    """Used as a context manager: what it opened is closed with the operation. One thread uses it at a time."""
+
+    def __init__(self, runtime: Fairlead, principal: Principal | Stranger, request_id: str = "") -> None:
+        self.runtime = runtime
+        self.principal = principal
+        self.request_id = request_id
+        self._open = ExitStack()
+        self._works: dict[int, Work] = {}
+        self._agency: Work | None = None
+
+    @property
+    def actor(self) -> Principal | Anonymous:
+        """The caller as the services know them."""
+        return Anonymous() if isinstance(self.principal, Stranger) else self.principal
+
+    @property
+    def member(self) -> Principal:
+        """The caller, who is known: everything but the public list is refused to strangers before it gets here."""
+        if isinstance(self.principal, Stranger):
+            raise Unauthenticated("a token is needed", next_step="send `Authorization: Bearer <token>`")
+        return self.principal
+
+    def client(self, slug: str, permission: str) -> ClientRef:
+        """The client, if the caller has the permission there. Raises ``NotFound`` where it does not exist for them."""
+        found = self.runtime.client(slug)
+        self.member.require(permission, found.id)
+        return found
+
+    def require(self, permission: str, client_id: int | None = None) -> None:
+        """Raise unless the caller has the permission, at the client or (without one) at the agency."""
+        self.member.require(permission, client_id)
+
+    def work(self, client_id: int) -> Work:
+        """The reading session of one client, opened when it is first needed."""
+        work = self._works.get(client_id)
+        if work is None:
+            work = self._open.enter_context(
+                self.runtime.reading(client_id, actor=self.actor, request_id=self.request_id)
+            )
+            self._works[client_id] = work
+        return work
+
+    def agency_work(self) -> Work:
+        """The reading session over all clients, for what belongs to the agency itself."""
+        if self._agency is None:
+            self._agency = self._open.enter_context(
+                self.runtime.agency_reading("answer a query", self.actor, self.request_id)
+            )
+        return self._agency
+
+    def fresh(self) -> None:
+        """Close what is open, so that the next read sees what a mutation has just committed."""
+        self._open.close()
+        self._works.clear()
+        self._agency = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()

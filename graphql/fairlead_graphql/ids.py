@@ -1,0 +1,34 @@
+"""Global ids: opaque to callers, a type and a number to us. Holding one gives no right to anything."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+import strawberry
+
+from fairlead.errors import InvalidInput, PathSegment
+
+
+def to_global(type_name: str, number: int) -> strawberry.ID:
+    """The global id of a row."""
+    return strawberry.ID(base64.urlsafe_b64encode(f"{type_name}:{number}".encode()).rstrip(b"=").decode())
+
+
+def split_global(text: str, *, path: tuple[PathSegment, ...] = ("id",)) -> tuple[str, int]:
+    """Type and number of a global id. Raises :class:`InvalidInput` for anything else."""
+    try:
+        name, _, number = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode().partition(":")
+        if not name.isidentifier() or not number.isascii() or not number.isdigit() or len(number) > 19:
+            raise ValueError
+    except (ValueError, binascii.Error):
+        raise InvalidInput("this is no id of ours", path=path, next_step="use an id from an answer, unchanged") from None
+    return name, int(number)
+
+
+def from_global(type_name: str, text: str, *, path: tuple[PathSegment, ...] = ("id",)) -> int:
+    """The number behind a global id of one type. Raises :class:`InvalidInput` for an id of another."""
+    name, number = split_global(text, path=path)
+    if name != type_name:
+        raise InvalidInput(f"this is the id of a {name}, not of a {type_name}", path=path)
+    return number
