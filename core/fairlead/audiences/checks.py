@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from pydantic import ValidationError
 
-from fairlead.audiences.conditions import Happened, OperatorTest
+from fairlead.audiences.conditions import OperatorTest
+from fairlead.audiences.happenings import Happened
 from fairlead.audiences.model import Score, Segment, Tag
 from fairlead.audiences.rules import MOST_CONDITIONS, MOST_NESTED_SEGMENTS, Rule, leaves, parse_rule, walk
 from fairlead.clients.model import Client
@@ -55,7 +56,7 @@ class Prepared:
     events: Mapping[str, int]
     channels: Mapping[str, int]
     segments: Mapping[str, Rule]
-    operators: Mapping[OperatorTest, tuple[RuleOperator, Any]]
+    operators: Mapping[str, tuple[RuleOperator, Any]]
 
     def today(self, now: dt.datetime) -> dt.date:
         """The client's date at an instant."""
@@ -86,7 +87,7 @@ def prepare_rule(work: Work, rule: Rule | Mapping[str, Any]) -> Prepared:
         events=codes.known_codes(work, codes.EVENT) if any(test.source == "event" for test in happened) else {},
         channels=codes.known_codes(work, codes.CHANNEL) if happened else {},
         segments=segments,
-        operators={test: _operator(work, test) for key, test in tests if key == "operator"},
+        operators={test.spelled: _operator(work, test) for key, test in tests if key == "operator"},
     )
 
 
@@ -158,8 +159,7 @@ def _open_segments(work: Work, rule: Rule, *, own: str = "") -> tuple[dict[str, 
     wanted = {name: path for path, name in _segments_in(rule)}
     if not wanted:
         return {}, []
-    rows = work.session.execute(sa.select(Segment.name, Segment.rule))
-    stored = {name: tree for name, tree in rows}
+    stored = {row.name: row.rule for row in work.session.execute(sa.select(Segment.name, Segment.rule))}
     found: dict[str, Rule] = {}
     problems: list[DomainError] = [
         NotFound(f"there is no segment {name!r}", path=(*path, "name"), next_step="ask for the list of segments")

@@ -7,7 +7,7 @@ whether names exist for a client is the business of :func:`fairlead.audiences.ch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Union
 
 from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError
@@ -17,17 +17,16 @@ from fairlead.audiences.conditions import (
     AttributeTest,
     BucketTest,
     ConsentTest,
-    FactTest,
     Frozen,
     IdentityTest,
     OperatorTest,
-    OrderTest,
     RegionTest,
     ScoreTest,
     SegmentTest,
     StageTest,
     TagTest,
 )
+from fairlead.audiences.happenings import FactTest, OrderTest
 from fairlead.errors import InvalidInput, PathSegment, Refusals
 
 DEEPEST = 10
@@ -233,7 +232,7 @@ def leaves(rule: Rule) -> Iterator[tuple[tuple[PathSegment, ...], str, Any]]:
 
 def fields_of(rule: Rule) -> frozenset[str]:
     """What the rule looks at, as ``attribute.age``, ``fact.buy``, ``order``, ``tag.vip`` …; segments are not opened."""
-    names = {
+    names: Mapping[str, Callable[[Any], str]] = {
         "attribute": lambda test: f"attribute.{test.name}",
         "fact": lambda test: f"fact.{test.type}",
         "tag": lambda test: f"tag.{test.name}",
@@ -270,10 +269,12 @@ def _check_groups(data: object) -> None:
     while left:
         item, depth, path = left.pop()
         count += 1
-        for key in GROUPS.keys() & item.keys() if isinstance(item, Mapping) else ():
+        if not isinstance(item, Mapping):
+            continue
+        for key in (key for key in GROUPS if key in item):
             if depth == DEEPEST:
                 raise _limit(f"groups are nested deeper than {DEEPEST}", "make a segment of a part and use that", path)
-            parts = item[key]  # type: ignore[index]
+            parts = item[key]
             if isinstance(parts, list | tuple):
                 left += [(part, depth + 1, (*path, key, at)) for at, part in enumerate(parts)]
     if count > MOST_CONDITIONS:

@@ -192,6 +192,24 @@ def read(type_: Type, value: Any) -> Any:
     return value
 
 
+def age_on(today: dt.date, born: dt.date) -> int:
+    """Whole years by the calendar; somebody born on 29 February grows older on 1 March in other years."""
+    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+
+
+def youngest_birth_date(today: dt.date, years: int) -> dt.date | None:
+    """The latest birth date with :func:`age_on` of at least ``years``; ``None`` when there is none in the calendar."""
+    year = today.year - years
+    if year < dt.MINYEAR:
+        return None
+    if year > dt.MAXYEAR:
+        return dt.date.max
+    try:
+        return today.replace(year=year)
+    except ValueError:
+        return dt.date(year, 2, 28)
+
+
 # -- holding in memory ------------------------------------------------------------------------------------------------
 
 
