@@ -79,7 +79,8 @@ class Rate:
 class Queue:
     """A line of work. Each queue costs a thread per process, so there are few.
 
-    ``workers`` is how many of its runs one process works on at a time. ``rate`` and ``at_once`` hold for each partition
+    ``workers`` is how many of its runs one process works on at a time; an engine that polls starts at most so many at
+    each look, so short runs are worth batching. ``rate`` and ``at_once`` hold for each partition
     over all processes (partition = channel account): how many may start in a time, how many may run at once. A queue
     that has either is partitioned, and each enqueue must then name its partition. Starts are counted when a run is
     taken from the queue, so keep a margin under a platform's hard limit. Runs of a partition start in the order of
