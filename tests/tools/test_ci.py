@@ -37,7 +37,7 @@ def test_stages_are_judged_one_by_one(tmp_path: Path) -> None:
     functions += "piped() { false | cat; echo went on; }\n"
     calls = "".join(f"stage {name} {limit} {name}\n" for name, limit in (("good", 50), ("broken", 50), ("piped", 50)))
     answer = bash(
-        'set -euo pipefail\nFAILED=() TIMES=() JOB=""\nsay() { :; }\n'
+        'set -euo pipefail\nFAILED=() TIMES=() JOB="" WATCHER=""\nsay() { :; }\n'
         + part("stage() {", "clean_up() {")
         + functions
         + calls
