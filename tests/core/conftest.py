@@ -1,7 +1,9 @@
 """Fixtures of the core's tests: a fresh database per test on both engines, a runtime on it, an agency with two clients.
 
-A database is migrated once per session and copied per test: a file copy on SQLite, ``CREATE DATABASE … TEMPLATE`` on
-PostgreSQL. PostgreSQL is used when ``FAIRLEAD_TEST_POSTGRES`` names a server whose user may create databases.
+A database is migrated once per session. On SQLite each test gets a copy of the file; on PostgreSQL, where a copy costs
+a second, all tests share one database that is emptied between them, so a test that changes tables or triggers puts them
+back or asks for ``own_database_url``. PostgreSQL is used when ``FAIRLEAD_TEST_POSTGRES`` names a server whose user may
+create databases and switch off triggers (a superuser).
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from fairlead.settings import Settings
 from fairlead.storage import migrate
 from fairlead.storage.crypto import Keyring, Vault
 from fairlead.storage.database import Database, normalise_url
+from fairlead.storage.tables import metadata
 from fairlead.testing.fakes import FakeClock
 
 SERVER = "FAIRLEAD_TEST_POSTGRES"
@@ -75,13 +78,32 @@ def postgres_template(postgres_server: sa.Engine) -> Iterator[str]:
         yield name
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+@pytest.fixture(scope="session")
+def postgres_shared(postgres_server: sa.Engine, postgres_template: str) -> Iterator[str]:
+    """URL of the database that PostgreSQL tests share."""
+    with _fresh(postgres_server, f"fairlead_test_{secrets.token_hex(4)}", postgres_template) as url:
+        yield url
+
+
+ENGINES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
+
+
+@pytest.fixture(params=ENGINES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """URL of a fresh, migrated database, once for each engine."""
+    """URL of a migrated database without rows, once for each engine."""
     if request.param == "sqlite":
-        path = tmp_path / "fairlead.db"
-        shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        yield f"sqlite:///{path}"
+        yield _copy(request, tmp_path)
+        return
+    url = request.getfixturevalue("postgres_shared")
+    yield url
+    _empty(url)
+
+
+@pytest.fixture(params=ENGINES)
+def own_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """As ``database_url``, for a test that changes the tables themselves."""
+    if request.param == "sqlite":
+        yield _copy(request, tmp_path)
         return
     server = request.getfixturevalue("postgres_server")
     template = request.getfixturevalue("postgres_template")
@@ -165,3 +187,19 @@ def _fresh(server: sa.Engine, name: str, template: str | None) -> Iterator[str]:
     finally:
         with server.connect() as connection:
             connection.execute(sa.text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+
+
+def _copy(request: pytest.FixtureRequest, folder: Path) -> str:
+    path = folder / "fairlead.db"
+    shutil.copy(request.getfixturevalue("sqlite_template"), path)
+    return f"sqlite:///{path}"
+
+
+def _empty(url: str) -> None:
+    """Delete all rows, past the triggers that would refuse it and the order that foreign keys would ask for."""
+    engine = sa.create_engine(normalise_url(url), poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.execute(sa.text("SET LOCAL session_replication_role = replica"))
+        connection.execute(sa.text("SET LOCAL lock_timeout = '20s'"))
+        connection.execute(sa.text("; ".join(f'DELETE FROM "{name}"' for name in metadata.tables)))
+    engine.dispose()

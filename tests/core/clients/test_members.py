@@ -169,9 +169,7 @@ def test_of_two_admins_who_remove_each_other_one_stays(runtime: Fairlead, agency
         except Conflict:
             outcomes.append("refused")
 
-    threads = [
-        threading.Thread(target=remove, args=pair) for pair in ((callers[0], second), (callers[1], first))
-    ]
+    threads = [threading.Thread(target=remove, args=pair) for pair in ((callers[0], second), (callers[1], first))]
     for thread in threads:
         thread.start()
     for thread in threads:

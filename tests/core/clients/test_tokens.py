@@ -58,7 +58,8 @@ def test_who_asks_is_known(runtime: Fairlead, admin: int, agency: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "secret", ["", "fl_", "fl_" + "a" * 42, "fl_" + "a" * 43, "fl_" + "a" * 44, "xx_" + "a" * 43, "fl_" + "ä" * 43, "\0"]
+    "secret",
+    ["", "fl_", "fl_" + "a" * 42, "fl_" + "a" * 43, "fl_" + "a" * 44, "xx_" + "a" * 43, "fl_" + "ä" * 43, "\0"],
 )
 def test_what_is_no_token_is_nobody(runtime: Fairlead, admin: int, secret: str) -> None:
     assert isinstance(runtime.authenticate(secret), Anonymous)

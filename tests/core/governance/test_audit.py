@@ -37,6 +37,8 @@ def tamper(runtime: Fairlead, *statements: str) -> None:
             connection.execute(sa.text("ALTER TABLE audit_entry DISABLE TRIGGER append_only"))
         for statement in statements:
             connection.execute(sa.text(statement))
+        if not runtime.database.is_sqlite:
+            connection.execute(sa.text("ALTER TABLE audit_entry ENABLE TRIGGER append_only"))
 
 
 def test_a_chain_of_several_pages_verifies(runtime: Fairlead, agency: Any) -> None:
