@@ -130,7 +130,7 @@ def fake_context(
         settings=settings,
         http=http if http is not None else FakeHttp().client(),
         now=clock or FakeClock(),
-        save_settings=save_settings or SavedSettings(),
+        save_settings=SavedSettings() if save_settings is None else save_settings,
     )
 
 

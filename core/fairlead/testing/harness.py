@@ -44,7 +44,8 @@ class ChannelHarness:
     ``context`` reaches the twin. ``messages`` are ones the twin accepts. ``delivered`` lists the keys the twin took,
     with repeats. ``window`` holds orders at the twin. ``genuine`` is a request signed as the platform signs it, and
     ``signs_body`` says whether that signature covers the body. ``failing`` gives contexts on which the far side fails,
-    by description; without it the kit breaks ``context.http`` in every way it knows.
+    by description; without it the kit breaks ``context.http`` in every way it knows. A description that is one of the
+    kit's own faults (``nobody answers``, ``the answer is lost``, …) is judged as that fault is.
     """
 
     context: ChannelContext

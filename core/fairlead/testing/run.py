@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
+import sys
 import tempfile
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,16 +80,14 @@ def load_harness(reference: str) -> Any:
     """The function behind ``file.py:function``; ``None`` for an empty reference."""
     if not reference:
         return None
-    import importlib.util
-    import sys
-
     path, _, function = reference.rpartition(":")
     file = Path(path).resolve()
-    spec = importlib.util.spec_from_file_location(file.stem, file)
+    name = f"fairlead_harness_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None or not file.is_file():
         raise ContractBroken(f"there is no harness file {path}")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[file.stem] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return getattr(module, function)
 
@@ -98,7 +99,8 @@ def _run(name: str, harness: str) -> Verdict:
         with contextlib.suppress(ContractBroken):
             verdict.untried = [trial.name for trial in trials_of(name) if trial.check.twin]
     with tempfile.TemporaryDirectory(prefix="fairlead-check-") as folder:
-        file = Path(folder) / "test_contract.py"
+        # A name that no run had before: pytest keeps modules by name, and would run an earlier run's tests.
+        file = Path(folder) / f"test_contract_{uuid.uuid4().hex}.py"
         file.write_text(FILE.format(name=name, harness=reference, twin=bool(harness)), encoding="utf-8")
         # A configuration of its own, so that no pytest settings of the folder we were called in take part.
         config = file.with_name("pytest.ini")
@@ -106,6 +108,7 @@ def _run(name: str, harness: str) -> Verdict:
         options = ["-p", "no:terminal", "-p", "no:cacheprovider", "--import-mode=importlib"]
         with contextlib.redirect_stdout(io.StringIO()):
             pytest.main([*options, "-c", str(config), str(file)], plugins=[_Recorder(verdict)])
+        sys.modules.pop(file.stem, None)
     return verdict
 
 

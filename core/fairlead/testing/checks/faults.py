@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -155,8 +156,10 @@ def overhear() -> Iterator[Overheard]:
 
 def _broken_contexts(harness: ChannelHarness, only: str) -> Iterable[tuple[str, ChannelContext, Callable[[], int]]]:
     if harness.failing is not None:
+        calls = itertools.count()
         for fault, context in harness.failing():
-            yield fault, context, lambda: 0
+            if not only or fault == only:
+                yield fault, context, calls.__next__
         return
     for fault, answer in FAULTS.items():
         if not only or fault == only:

@@ -40,7 +40,8 @@ def a_sync_can_be_repeated(subject: Subject) -> None:
         require(first == _ids(_sync(subject, harness, window)), "sync_orders() of the same window gave other orders")
         halves = _ids(_sync(subject, harness, Window(window.start, middle)))
         halves |= _ids(_sync(subject, harness, Window(middle, window.end)))
-        lost = sorted(source for source, _ in first - halves)
+        inside = {entry for entry in first if window.start <= entry[1]}
+        lost = sorted(source for source, _ in inside - halves)
         require(not lost, f"sync_orders() of two halves of the window lost {lost[:3]} of the whole window")
 
 
@@ -69,9 +70,9 @@ def _well_formed(order: OrderRecord, window: Window) -> None:
             (field == "paid_at" and at is None) or (isinstance(at, dt.datetime) and at.utcoffset() == dt.timedelta(0)),
             f"{name}: {field} is {at!r}; give an aware datetime in UTC",
         )
-    require(
-        window.start <= order.updated_at < window.end, f"{name} was changed at {order.updated_at}, not in the window"
-    )
+    # What changed a little before may come again: platforms show changes late, and a repeat does no harm.
+    within = window.start - dt.timedelta(days=1) <= order.updated_at < window.end
+    require(within, f"{name} was changed at {order.updated_at}, not in the window {window.start} to {window.end}")
     require(
         len(order.currency) == 3 and order.currency.isupper(), f"{name}: currency {order.currency!r} is not ISO 4217"
     )

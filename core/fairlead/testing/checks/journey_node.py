@@ -64,13 +64,20 @@ def sql_decides_as_run_does(subject: Subject) -> None:
         batch = _batch(harness)
         columns = [sa.column(name, sa.BigInteger) for name in ("profile_id", "entered_at", "enrolment_id")]
         rows = [(int(p), int(e), int(p)) for p, e in zip(batch.profile_ids, batch.entered_at, strict=True)]
-        people = sa.values(*columns, name="people").data(rows)
+        people = sa.values(*columns, name="people").data(rows).cte()
         context = NodeSqlContext(
-            harness.work, NOW_MS, ZONE, people.c.profile_id, people.c.entered_at, people.c.enrolment_id
+            harness.work,
+            NOW_MS,
+            ZONE,
+            people.c.profile_id,
+            people.c.entered_at,
+            people.c.enrolment_id,
+            sa.select(people.c.profile_id),
         )
         outlet = subject.thing.outlet_sql(context, harness.settings)
         due = subject.thing.due_sql(context, harness.settings)
-        found = harness.session.execute(sa.select(people.c.profile_id, outlet, due)).tuples().all()
+        statement = sa.select(people.c.profile_id, outlet, due)
+        found = harness.session.execute(statement, execution_options={"bare": True}).all()
         outcome = _run(subject, harness, batch)
     by_sql = {int(person): (int(way), int(until) if way == -1 else None) for person, way, until in found}
     untils = outcome.due_at if outcome.due_at is not None else np.zeros(len(outcome.outlet), np.int64)
