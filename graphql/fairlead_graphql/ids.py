@@ -18,11 +18,15 @@ def to_global(type_name: str, number: int) -> strawberry.ID:
 def split_global(text: str, *, path: tuple[PathSegment, ...] = ("id",)) -> tuple[str, int]:
     """Type and number of a global id. Raises :class:`InvalidInput` for anything else."""
     try:
-        name, _, number = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode().partition(":")
+        name, _, number = (
+            base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode().partition(":")
+        )
         if not name.isidentifier() or not number.isascii() or not number.isdigit() or len(number) > 19:
             raise ValueError
     except (ValueError, binascii.Error):
-        raise InvalidInput("this is no id of ours", path=path, next_step="use an id from an answer, unchanged") from None
+        raise InvalidInput(
+            "this is no id of ours", path=path, next_step="use an id from an answer, unchanged"
+        ) from None
     return name, int(number)
 
 

@@ -98,8 +98,11 @@ class Page:
     backward: bool
 
 
-def page_of(first: int | None, after: str | None, last: int | None, before: str | None) -> Page:
+def page_of(first: Any, after: Any, last: Any = None, before: Any = None) -> Page:
     """The page arguments, or :class:`InvalidInput` with the path of the wrong one."""
+    first, after, last, before = (
+        None if value is strawberry.UNSET else value for value in (first, after, last, before)
+    )
     if first is not None and last is not None:
         raise InvalidInput("give first or last, not both", path=("last",))
     name, size = ("last", last) if last is not None else ("first", DEFAULT_FIRST if first is None else first)
@@ -165,9 +168,7 @@ def read_all(work: Work, plan: Plan, query: sa.Select[Any], selection: Selection
     return reader.objects(work.session.execute(query.with_only_columns(*columns, maintain_column_froms=True)).all())
 
 
-def read_by(
-    work: Work, plan: Plan, query: sa.Select[Any], parent: Any, selection: Selection
-) -> dict[int, list[Any]]:
+def read_by(work: Work, plan: Plan, query: sa.Select[Any], parent: Any, selection: Selection) -> dict[int, list[Any]]:
     """The rows of ``query`` by the value of their column ``parent``, each list in the query's order."""
     reader = _Reader(work, plan, selection)
     columns = (plan.id_column, parent, *reader.columns)
@@ -176,6 +177,79 @@ def read_by(
     for row, item in zip(rows, reader.objects(rows), strict=True):
         groups.setdefault(row[1], []).append(item)
     return groups
+
+
+def read_nested(
+    work: Work,
+    plan: Plan,
+    query: sa.Select[Any],
+    parent: Any,
+    key: Any,
+    page: Page,
+    selection: Selection,
+    *,
+    descending: bool = False,
+) -> dict[int, Connection[Any]]:
+    """The same page of a nested list for many parents in one statement; parents without a row are left out.
+
+    Only forward pages: a cursor belongs to one parent, so ``after`` is for a single one.
+    """
+    if page.backward or page.before is not None:
+        raise InvalidInput("this list goes forward only: give first and after", path=("last",))
+    reader = _Reader(work, plan, selection.below("edges", "node") | selection.below("nodes"))
+    identity = plan.id_column
+    if page.after is not None:
+        query = query.where(_beyond(key, identity, page.after, descending))
+    turned = sa.desc if descending else sa.asc
+    place = sa.func.row_number().over(partition_by=parent, order_by=(turned(key), turned(identity)))
+    columns = [identity.label("c0"), key.label("c1"), parent.label("c2"), place.label("c3")]
+    columns += [column.label(f"c{at}") for at, column in enumerate(reader.columns, 4)]
+    ranked = query.with_only_columns(*columns, maintain_column_froms=True).subquery()
+    found = sa.select(*(ranked.c[f"c{at}"] for at in range(len(columns)))).where(ranked.c.c3 <= page.size + 1)
+    rows = work.session.execute(found.order_by(ranked.c.c2, ranked.c.c3)).all()
+    flat = [(row[0], row[1], *row[4:]) for row in rows]
+    groups: dict[int, list[tuple[Any, str]]] = {}
+    for row, item in zip(rows, reader.objects(flat), strict=True):
+        groups.setdefault(row[2], []).append((item, _cursor(row[1], row[0])))
+    return {number: _forward_page(items, page) for number, items in groups.items()}
+
+
+def _forward_page(items: list[tuple[Any, str]], page: Page) -> Connection[Any]:
+    more, items = len(items) > page.size, items[: page.size]
+    connection = object.__new__(Connection)
+    connection.nodes = [item for item, _ in items]
+    connection.edges = [_edge(item, cursor) for item, cursor in items]
+    connection.page_info = PageInfo(
+        has_next_page=more,
+        has_previous_page=page.after is not None,
+        start_cursor=items[0][1] if items else None,
+        end_cursor=items[-1][1] if items else None,
+    )
+    connection.total_count = None
+    return connection
+
+
+def batched(item: Any, key: Any, load: Callable[[Sequence[int]], Mapping[int, T]], empty: Callable[[], T]) -> T:
+    """A nested value of ``item``, loaded for all rows of its page at the first call: ``load(numbers)`` by row number."""
+    batch: _Batch = item.__dict__["_batch"]
+    found = batch.kept.get(key)
+    if found is None:
+        found = batch.kept[key] = load(batch.numbers)
+    value = found.get(item.__dict__["_number"])
+    return empty() if value is None else value
+
+
+def empty_connection() -> Connection[Any]:
+    """A page without rows."""
+    return _forward_page([], Page(DEFAULT_FIRST, None, None, False))
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The rows that were read together, and what was loaded for all of them."""
+
+    numbers: Sequence[int]
+    kept: dict[Any, Mapping[int, Any]] = field(default_factory=dict)
 
 
 class _Reader:
@@ -204,17 +278,19 @@ class _Reader:
     def objects(self, rows: Sequence[Any]) -> list[Any]:
         """One object per row, nested lists included."""
         type_, name, work = self.plan.type_, self.plan.name, self.work
+        numbers = [row[0] for row in rows]
+        batch = _Batch(numbers)
         out = []
         for row in rows:
             item = object.__new__(type_)
             values = item.__dict__
+            values["_batch"], values["_number"] = batch, row[0]
             values["id"] = to_global(name, row[0])
             for attribute, at in self._plain:
                 values[attribute] = row[at]
             for attribute, make, start, end in self._made:
                 values[attribute] = make(work, *row[start:end])
             out.append(item)
-        numbers = [row[0] for row in rows]
         for field_name, child, inner in self._children:
             found = child.load(work, numbers, inner) if numbers else {}
             attribute = snake(field_name)
@@ -277,9 +353,12 @@ __all__ = [
     "Page",
     "PageInfo",
     "Plan",
+    "batched",
+    "empty_connection",
     "page_of",
     "read_all",
     "read_by",
+    "read_nested",
     "read_one",
     "read_page",
 ]

@@ -135,7 +135,7 @@ def _field(
     MUTATIONS[camel(action.__name__)] = permission
 
     @functools.wraps(action)
-    def resolver(info: Any, input: Any) -> Any:  # noqa: A002 - the name is the schema's
+    def resolver(info: Any, input: Any) -> Any:
         context: Context = info.context
         try:
             client_id, answer = act(context, input)
@@ -190,4 +190,13 @@ def as_json(given: Any) -> Any:
     return orjson.loads(orjson.dumps(plain(given), default=str))
 
 
-__all__ = ["UserError", "agency_mutation", "as_json", "client_mutation", "done", "outside_mutation", "refused", "user_errors"]
+__all__ = [
+    "UserError",
+    "agency_mutation",
+    "as_json",
+    "client_mutation",
+    "done",
+    "outside_mutation",
+    "refused",
+    "user_errors",
+]

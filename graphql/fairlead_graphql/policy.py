@@ -38,7 +38,9 @@ def reached_with(permission: str) -> Callable[[type[T]], type[T]]:
     return declare
 
 
-def client_field(permission: str, *, description: str, on: str = "Client", **more: Any) -> Callable[[Callable[..., Any]], Any]:
+def client_field(
+    permission: str, *, description: str, on: str = "Client", **more: Any
+) -> Callable[[Callable[..., Any]], Any]:
     """A field that needs a permission at the client it belongs to; its type has the attribute ``client_id``."""
 
     def make(resolver: Callable[..., Any]) -> Any:
@@ -53,7 +55,9 @@ def client_field(permission: str, *, description: str, on: str = "Client", **mor
     return make
 
 
-def agency_field(permission: str, *, description: str, on: str = "Query", **more: Any) -> Callable[[Callable[..., Any]], Any]:
+def agency_field(
+    permission: str, *, description: str, on: str = "Query", **more: Any
+) -> Callable[[Callable[..., Any]], Any]:
     """A field that needs a permission at the agency, or only a token (:data:`MEMBER`), or nothing (:data:`PUBLIC`)."""
 
     def make(resolver: Callable[..., Any]) -> Any:

@@ -1,0 +1,1 @@
+"""Viewer, clients, members, tokens, plugin sets."""

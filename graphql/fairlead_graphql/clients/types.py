@@ -1,0 +1,45 @@
+"""Who asks and which clients there are. ``Client`` is the root of everything tenant-scoped."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import strawberry
+
+from fairlead_graphql.customers.queries import CustomersOfClient
+from fairlead_graphql.policy import reached_with
+from fairlead_graphql.scalars import Node
+
+
+@reached_with("member")
+@strawberry.type(description="Whoever holds the token of this request, and what they may do.")
+class Viewer:
+    """The caller."""
+
+    name: str = strawberry.field(description="Name of the member.")
+    permissions: list[str] = strawberry.field(description="What they may do at the agency and every client.")
+    clients: list[ViewerClient] = strawberry.field(description="Clients they have permissions of their own at.")
+    is_agency_wide: bool = strawberry.field(description="Whether they may act across clients.")
+
+
+@reached_with("member")
+@strawberry.type(description="What the caller may do at one client.")
+class ViewerClient:
+    """Permissions at a client."""
+
+    slug: str = strawberry.field(description="Slug of the client.")
+    name: str = strawberry.field(description="Name of the client.")
+    permissions: list[str] = strawberry.field(description="What they may do there, all roles together.")
+
+
+@reached_with("client:read")
+@strawberry.type(description="A client of the agency: everything below belongs to it alone.")
+class Client(CustomersOfClient, Node):
+    """A client."""
+
+    slug: str = strawberry.field(description="Name in addresses and arguments.")
+    name: str = strawberry.field(description="Name for people.")
+    zone: str = strawberry.field(description="IANA time zone in which its days begin.")
+    currency: str = strawberry.field(description="ISO 4217 code of its money.")
+    state: str = strawberry.field(description="active or archived.")
+    created_at: dt.datetime | None = strawberry.field(description="When it was made.")

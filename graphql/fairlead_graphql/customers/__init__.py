@@ -1,0 +1,1 @@
+"""Profiles with identities, timeline and orders."""

@@ -1,0 +1,87 @@
+"""What plugins add to the schema: root fields and fields of core types, each off where its plugin is off.
+
+The schema is one per process, so a plugin's field exists for every client; where the plugin is not switched on it answers
+with ``PLUGIN_OFF``. Fields are added to the strawberry types before the schema is built and never twice.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from strawberry.types.base import StrawberryObjectDefinition
+from strawberry.types.field import StrawberryField
+
+from fairlead.plugins.extensions import GraphQLRegistry
+from fairlead.plugins.manager import Plugins
+from fairlead_graphql.policy import FIELDS, camel
+
+
+class FieldClash(Exception):
+    """A plugin's field has the name of one that is there already; names both sides and what to do."""
+
+
+def add_plugin_fields(plugins: Plugins) -> list[Any]:
+    """Add what all plugins registered; the answer is their types that no field returns directly."""
+    targets = _targets()
+    types: list[Any] = []
+    for registry in plugins.graphql_registries():
+        for type_name, name, field, permission in registry.fields:
+            if type_name not in targets:
+                raise FieldClash(
+                    f"plugin {registry.plugin!r} adds {name!r} to {type_name!r}, which is none of {', '.join(sorted(targets))}"
+                )
+            _add(targets[type_name], type_name, name, field, permission, registry)
+        types += registry.types
+    return types
+
+
+def _targets() -> dict[str, StrawberryObjectDefinition]:
+    from fairlead_graphql.clients.types import Client
+    from fairlead_graphql.customers.types import Profile
+    from fairlead_graphql.schema import Query
+
+    return {type_.__name__: type_.__strawberry_definition__ for type_ in (Client, Profile, Query)}  # type: ignore[attr-defined]
+
+
+def _add(
+    target: StrawberryObjectDefinition,
+    type_name: str,
+    name: str,
+    field: StrawberryField,
+    permission: str,
+    registry: GraphQLRegistry,
+) -> None:
+    taken = next((known for known in target.fields if known.python_name == name), None)
+    if taken is not None:
+        owner = getattr(taken, "fairlead_plugin", None)
+        if owner == registry.plugin:
+            return
+        raise FieldClash(
+            f"plugin {registry.plugin!r} adds the field {type_name}.{camel(name)}, which "
+            f"{f'plugin {owner!r}' if owner else 'the core'} has already; block one of the plugins or rename the field"
+        )
+    if field.base_resolver is None:
+        raise FieldClash(f"the field {type_name}.{camel(name)} of plugin {registry.plugin!r} has no resolver")
+    field.base_resolver.wrapped_func = _gated(field.base_resolver.wrapped_func, permission, registry.plugin)
+    field.python_name = name
+    field.origin = target.origin
+    field.fairlead_plugin = registry.plugin  # type: ignore[attr-defined]
+    target.fields.append(field)
+    FIELDS[type_name, camel(name)] = permission
+
+
+def _gated(resolver: Callable[..., Any], permission: str, plugin: str) -> Callable[..., Any]:
+    @functools.wraps(resolver)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        info = kwargs.get("info") or next(value for value in args if hasattr(value, "context"))
+        root = args[0] if args else kwargs.get("self") or kwargs.get("root")
+        client_id = getattr(root, "client_id", None)
+        if client_id is None:
+            client_id = info.context.client(kwargs["client"], permission).id
+        info.context.require(permission, client_id)
+        info.context.runtime.plugins_of(client_id).require(plugin)
+        return resolver(*args, **kwargs)
+
+    return checked

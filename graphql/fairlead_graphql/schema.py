@@ -1,0 +1,38 @@
+"""The one schema: the roots put together from the domains, and what plugins add."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import strawberry
+
+from fairlead.plugins.manager import Plugins
+from fairlead_graphql.clients.queries import ClientsQuery
+from fairlead_graphql.customers.mutations import CustomersMutation
+from fairlead_graphql.door import DoorSchema, Limits
+from fairlead_graphql.plugin_fields import add_plugin_fields
+
+PUBLIC_FIELDS = ("Query.health",)
+
+
+@strawberry.type(description="Everything that can be asked.")
+class Query(ClientsQuery):
+    """The query root."""
+
+
+@strawberry.type(
+    description="Everything that can be done. Every mutation takes one input and answers with errors as data."
+)
+class Mutation(CustomersMutation):
+    """The mutation root."""
+
+
+def build_schema(plugins: Plugins | None = None, limits: Limits | None = None, **more: Any) -> DoorSchema:
+    """The schema with the fields of all installed plugins; each of them answers only where its plugin is on."""
+    types = add_plugin_fields(plugins) if plugins is not None else []
+    return DoorSchema(Query, Mutation, limits=limits or Limits(), public_fields=PUBLIC_FIELDS, types=types, **more)
+
+
+def sdl() -> str:
+    """The schema of the core alone, as it is committed: what plugins add differs from installation to installation."""
+    return build_schema().as_str() + "\n"
