@@ -49,7 +49,7 @@ class ConsoleChannel:
         _file(context).probe()
         return Health(HealthState.OK)
 
-    def limits(self, context: ChannelContext) -> SendLimits:  # noqa: ARG002 - the protocol's
+    def limits(self, context: ChannelContext) -> SendLimits:
         """A file takes more than any platform."""
         return SendLimits(batch=1000, per_second=10_000.0)
 

@@ -36,10 +36,11 @@ def checked_domain(domain: str) -> str:
 def checked_address(address: str) -> str:
     """``local@domain`` in ASCII, the domain by IDNA. Raises :class:`BadAddress`.
 
-    Quoted and non-ASCII local parts are refused: hardly a server takes them, and both hide line breaks well.
+    Quoted and non-ASCII local parts are refused, and what looks like an RFC 2047 word: hardly a server takes them, and
+    all three hide line breaks well.
     """
     local, at, domain = address.strip(" ").rpartition("@")
-    if not at or len(local) > 64 or not _LOCAL.fullmatch(local):
+    if not at or len(local) > 64 or "=?" in local or not _LOCAL.fullmatch(local):
         raise BadAddress("the address is not valid")
     return f"{local}@{checked_domain(domain)}"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import re
 import unicodedata
-from email.headerregistry import Address, HeaderRegistry, UniqueUnstructuredHeader
+from email.header import Header
+from email.headerregistry import HeaderRegistry, UniqueUnstructuredHeader
 from email.message import EmailMessage
 from email.policy import SMTP, Policy
 from email.utils import format_datetime
@@ -24,19 +25,32 @@ class NotAMail(ValueError):
     """This message cannot be written as a mail; the text says why, without quoting it."""
 
 
-class _Verbatim(UniqueUnstructuredHeader):
-    """A header of ASCII words that receivers read as they stand: long ones must not become RFC 2047 words."""
+class _Written(UniqueUnstructuredHeader):
+    """A header that stands in the mail as it was set.
+
+    The library's own headers decode RFC 2047 words in a value that is set (line breaks in them included), lose blanks
+    between encoded words when they fold, and encode long addresses; all three break mails.
+    """
 
     name: str
 
+    @classmethod
+    def parse(cls, value: str, kwds: dict[str, Any]) -> None:
+        super().parse("", kwds)
+        kwds["decoded"] = value
+
     def fold(self, *, policy: Policy[Any]) -> str:
-        return f"{self.name}: {str(self).replace('>, <', f'>,{policy.linesep} <')}{policy.linesep}"
+        # Between encoded words and between addresses in a list are the only places where a line may end.
+        text = str(self)
+        for before, after in (("?=", "=?"), ("?=", "<"), (">,", "<")):
+            text = text.replace(f"{before} {after}", f"{before}{policy.linesep} {after}")
+        return f"{self.name}: {text}{policy.linesep}"
 
 
 _headers = HeaderRegistry()
-for _name in ("list-unsubscribe", "list-unsubscribe-post", "message-id"):
+for _name in ("from", "to", "reply-to", "subject", "message-id", "list-unsubscribe", "list-unsubscribe-post"):
     # The registry makes a header class of the mixin; its stub asks for a whole class.
-    _headers.map_to_type(_name, _Verbatim)  # type: ignore[arg-type]
+    _headers.map_to_type(_name, _Written)  # type: ignore[arg-type]
 _POLICY = SMTP.clone(cte_type="7bit", header_factory=_headers)
 
 
@@ -44,6 +58,18 @@ def one_line(text: str) -> str:
     """``text`` on one line without control characters: what a header may hold."""
     flat = "".join(" " if unicodedata.category(letter) in ("Cc", "Zl", "Zp") else letter for letter in text)
     return " ".join(flat.split())
+
+
+def words(text: str, header: str) -> str:
+    """``text`` as a header may hold it: short plain words as they are, everything else as RFC 2047 words."""
+    flat = one_line(text)
+    if (
+        len(flat) <= 70
+        and re.fullmatch(r"[A-Za-z0-9 -]*" if header == "From" else r"[ -~]*", flat)
+        and "=?" not in flat
+    ):
+        return flat
+    return Header(flat, "utf-8", maxlinelen=75, header_name=header).encode(linesep="")
 
 
 def secret_of(settings: EmailSettings) -> str | None:
@@ -65,15 +91,14 @@ def to_mail(message: OutgoingMessage, recipient: str, settings: EmailSettings, n
         raise NotAMail("the mail has no text")
     marketing = message.purpose == "marketing"
     mail = EmailMessage(policy=_POLICY)
-    subject = one_line(message.subject)
     try:
-        mail["From"] = Address(one_line(settings.from_name), addr_spec=settings.from_address)
-        mail["To"] = Address(addr_spec=recipient)
-        mail["Subject"] = one_line(settings.ad_label + subject) if marketing else subject
+        mail["From"] = f"{words(settings.from_name, 'From')} <{settings.from_address}>".lstrip()
+        mail["To"] = recipient
+        mail["Subject"] = words(settings.ad_label + message.subject if marketing else message.subject, "Subject")
         mail["Date"] = format_datetime(now.astimezone(dt.UTC))
         mail["Message-ID"] = id_of(message.key, settings)
         if settings.reply_to:
-            mail["Reply-To"] = Address(addr_spec=settings.reply_to)
+            mail["Reply-To"] = settings.reply_to
         if marketing:
             mail["Precedence"] = "bulk"
         _add_unsubscribe(mail, message, settings)
