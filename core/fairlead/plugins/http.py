@@ -160,8 +160,8 @@ class _Network(httpcore2.NetworkBackend):
         host: str,
         port: int,
         timeout: float | None = None,
-        local_address: str | None = None,  # noqa: ARG002 - the protocol's
-        socket_options: Iterable[Any] | None = None,  # noqa: ARG002 - the protocol's
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
         limit = self._timeout if timeout is None else min(timeout, self._timeout)
         return _Stream(open_stream(host, port, allow_hosts=self._allow_hosts, timeout=limit))
