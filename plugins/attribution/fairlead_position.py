@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fairlead.insights.paths import Paths
-from fairlead.plugins import Kind, Manifest, Title, hookimpl
+from fairlead.plugins import Kind, Manifest, Quality, Title, hookimpl
 from fairlead.plugins.contracts.attribution import AttributionModel, Credits, FloatArray
 
 # First, middle, last, all others together.
@@ -88,6 +88,14 @@ class Position:
             "First, middle and last touch get fixed parts (U, W or your own); the other touches share the rest.",
         ),
         settings=PositionSettings,
+        quality=Quality(
+            {
+                "definition_in_the_docstring": "done",
+                "equals_an_independent_recomputation": "done",
+                "tried_on_real_data": "done",
+                "readme_zh_en": "exempt: one file, described in its docstring",
+            }
+        ),
     )
 
     def credit(self, paths: Paths, settings: PositionSettings) -> Credits:

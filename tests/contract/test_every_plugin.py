@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
-from fairlead.plugins.discovery import installed
+from fairlead.plugins.discovery import PluginSource, installed
 from fairlead.plugins.manager import Plugins
 from fairlead.plugins.manifest import Kind
 from fairlead.testing.contract import Trial, trials_of
@@ -21,7 +22,7 @@ PLUGINS = Plugins.discover(environ={})
 NEEDS_HARNESS = {Kind.CHANNEL, Kind.NOTIFIER, Kind.IMPORTER, Kind.CONTENT_RULE}
 
 
-def trials() -> list[object]:
+def trials() -> list[ParameterSet]:
     found = []
     for status in PLUGINS.statuses():
         if status.state == "on":
@@ -33,8 +34,8 @@ def trials() -> list[object]:
 
 
 @pytest.mark.parametrize("source", installed(), ids=lambda source: source.name)
-def test_every_plugin_loads(source: object) -> None:
-    status = {status.name: status for status in PLUGINS.statuses()}[source.name]  # type: ignore[attr-defined]
+def test_every_plugin_loads(source: PluginSource) -> None:
+    status = {status.name: status for status in PLUGINS.statuses()}[source.name]
     assert status.state == "on", f"{status.name} of {status.distribution}: {status.reason}"
 
 

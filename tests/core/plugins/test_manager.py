@@ -237,7 +237,7 @@ def test_the_same_name_in_two_kinds_is_no_clash() -> None:
         fairlead_register_notifiers=fairlead_register_notifiers, fairlead_register_channels=fairlead_register_channels
     )
     plugins = Plugins([source("acme", both)])
-    assert plugins.channels["acme"].thing is not plugins.notifiers["acme"].thing
+    assert [entry.kind for entry in plugins] == [Kind.CHANNEL, Kind.NOTIFIER]
 
 
 def migrating(name: str, prefix: str) -> ModuleType:

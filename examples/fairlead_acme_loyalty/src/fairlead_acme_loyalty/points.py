@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -62,10 +61,11 @@ def balances(session: Session, client_id: int, profile_ids: Sequence[int]) -> Ma
     found: dict[int, int] = {}
     for start in range(0, len(profile_ids), CHUNK):
         some = [int(profile_id) for profile_id in profile_ids[start : start + CHUNK]]
-        chosen: sa.Select[Any] = sa.select(Balance.profile_id, Balance.points).where(
+        chosen = sa.select(Balance.profile_id, Balance.points).where(
             Balance.client_id == client_id, Balance.profile_id.in_(some)
         )
-        found.update(session.execute(chosen).all())
+        for profile_id, points in session.execute(chosen):
+            found[profile_id] = points
     return found
 
 
