@@ -45,69 +45,57 @@ class Cut:
 
 @dataclass(frozen=True, eq=False)
 class _Instants:
-    """The conversions of one profile at one instant, in order; ``ends`` counts the touches up to each."""
+    """The conversions of one profile at one instant, in order.
 
-    profile: IntArray
-    at_ms: IntArray
+    ``row`` is one of them among those given; ``ends`` counts the touches up to the instant.
+    """
+
+    row: IntArray
     count: IntArray
     value: AnyArray
     ends: IntArray
 
     def where(self, chosen: BoolArray) -> _Instants:
-        return _Instants(
-            self.profile[chosen], self.at_ms[chosen], self.count[chosen], self.value[chosen], self.ends[chosen]
-        )
+        return _Instants(self.row[chosen], self.count[chosen], self.value[chosen], self.ends[chosen])
 
 
 def cut_paths(
     touches: Touches, conversions: Conversions, channel_count: int, lookback_ms: int | None, keep_times: bool
 ) -> Cut:
     """Sort the touches and cut them after each conversion; O(m log m) with no loop over rows."""
-    times = (touches.at_ms, conversions.at_ms)
-    if any(len(column) and max(-int(column.min()), int(column.max())) > LATEST_MS for column in times):
+    instants_given = (touches.at_ms, conversions.at_ms)
+    if any(len(column) and max(-int(column.min()), int(column.max())) > LATEST_MS for column in instants_given):
         raise InvalidInput("a time is not in epoch milliseconds", path=("at_ms",))
-    packing = Packing.fitting((touches.profile, conversions.profile), times, channel_count)
+    packing = Packing.fitting((touches.profile, conversions.profile), instants_given, channel_count)
     ordered = order_touches(touches.profile, touches.at_ms, touches.channel, channel_count, packing)
     instants = _instants(conversions, ordered, packing)
     m = len(ordered.keys)
 
-    inner = instants.ends[instants.ends < m]
-    ordered.first[inner] = True
-    starts = np.flatnonzero(ordered.first)
-    stops = np.append(starts[1:], m) if m else starts
-    ended = np.searchsorted(starts, instants.ends) - 1
-    converted = np.zeros(len(starts), np.uint8 if instants.count.max(initial=0) < 256 else np.int64)
-    value = np.zeros(len(starts), conversions.value.dtype)
+    ordered.first[instants.ends] = True
+    offsets = np.flatnonzero(ordered.first)
+    n = len(offsets) - 1
+    ended = np.searchsorted(offsets, instants.ends) - 1
+    converted = np.zeros(n, np.uint8 if instants.count.max(initial=0) < 256 else np.int64)
+    value = np.zeros(n, conversions.value.dtype)
     converted[ended], value[ended] = instants.count, instants.value
 
-    begins = starts
-    if lookback_ms is not None and len(instants.ends):
-        begins = starts.copy()
-        begins[ended] = np.maximum(starts[ended], _oldest_within(lookback_ms, instants, ordered, packing))
-    lengths = stops - begins
-    whole = bool((begins == starts).all())
-    columns = PathColumns(
-        np.append(starts, m),
-        ordered.channels,
-        converted,
-        value,
-        ordered.times(packing) if keep_times else None,
-        channel_count,
-    )
-    if not whole:
+    begins = None
+    if lookback_ms is not None and len(ended):
+        begins = offsets[:-1].copy()
+        oldest = _oldest_within(lookback_ms, conversions, instants, ordered, packing)
+        begins[ended] = np.maximum(begins[ended], oldest)
+    times = ordered.times(packing) if keep_times else None
+    columns = PathColumns(offsets, ordered.channels, converted, value, times, channel_count)
+    if begins is not None:
+        lengths = offsets[1:] - begins
         kept = lengths > 0
         inside = columns.gather(begins[kept], lengths[kept])
         columns = PathColumns(
             inside.offsets, inside.channels, converted[kept], value[kept], inside.times, channel_count
         )
-    return Cut(
-        columns,
-        len(conversions.profile) - columns.conversions,
-        float(conversions.value.sum() - columns.value.sum())
-        if len(conversions.profile) != columns.conversions
-        else 0.0,
-        m - columns.touches,
-    )
+    without = len(conversions.profile) - columns.conversions
+    lost = float(conversions.value.sum() - columns.value.sum()) if without else 0.0
+    return Cut(columns, without, lost, m - columns.touches)
 
 
 def _instants(conversions: Conversions, ordered: OrderedTouches, packing: Packing) -> _Instants:
@@ -123,8 +111,7 @@ def _instants(conversions: Conversions, ordered: OrderedTouches, packing: Packin
     ends = np.searchsorted(ordered.keys, keys, side="right")
     value = conversions.value[order]
     instants = _Instants(
-        conversions.profile[order][first],
-        conversions.at_ms[order][first],
+        order[first],
         np.diff(np.append(first, len(packed))),
         np.add.reduceat(value, first) if len(first) else value,
         ends,
@@ -139,10 +126,11 @@ def _instants(conversions: Conversions, ordered: OrderedTouches, packing: Packin
 
 
 def _oldest_within(
-    lookback_ms: int, instants: _Instants, ordered: OrderedTouches, packing: Packing
+    lookback_ms: int, conversions: Conversions, instants: _Instants, ordered: OrderedTouches, packing: Packing
 ) -> npt.NDArray[np.intp]:
-    """Index of the first touch not older than the look-back, per conversion."""
-    reach = min(lookback_ms, int(instants.at_ms.max()) - packing.time.low)
-    since = np.maximum(instants.at_ms - reach, packing.time.low)
-    keys = packing.instants(instants.profile, since) << np.uint64(packing.code_bits)
+    """Index of the first touch not older than the look-back, per instant."""
+    at = conversions.at_ms[instants.row]
+    reach = min(lookback_ms, int(at.max()) - packing.time.low)
+    since = np.maximum(at - reach, packing.time.low)
+    keys = packing.instants(conversions.profile[instants.row], since) << np.uint64(packing.code_bits)
     return np.searchsorted(ordered.keys, keys, side="left")

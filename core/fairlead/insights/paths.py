@@ -217,9 +217,9 @@ def build_paths(
             next_step="Take refunds off the order's value.",
         )
 
-    known = codes >= 0
-    unknown = len(codes) - int(np.count_nonzero(known))
+    unknown = int(np.count_nonzero(codes < 0)) if len(codes) and codes.min() < 0 else 0
     if unknown:
+        known = codes >= 0
         who, when, codes = who[known], when[known], codes[known]
     cut = cut_paths(
         Touches(who, when, codes), Conversions(buyer, bought, worth), len(channels), lookback_ms, keep_times

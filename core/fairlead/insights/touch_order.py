@@ -106,7 +106,10 @@ class Packing:
 
 @dataclass(frozen=True, eq=False)
 class OrderedTouches:
-    """Sorted touches: ``keys`` and ``channels``, ``(m,)``; ``first`` is true where another profile begins."""
+    """Sorted touches: ``keys`` and ``channels``, ``(m,)``; ``first`` ``(m + 1,)`` is true where another profile begins.
+
+    The last entry of ``first`` is the end and true.
+    """
 
     keys: KeyArray
     channels: CodeArray
@@ -146,8 +149,8 @@ def order_touches(
 
 
 def _steps(keys: KeyArray, packing: Packing) -> tuple[BoolArray, KeyArray]:
-    """Return where another profile begins, ``(m,)``, and the instants at which a profile has several channels."""
-    first = np.ones(len(keys), np.bool_)
+    """Return where another profile begins, ``(m + 1,)``, and the instants at which a profile has several channels."""
+    first = np.ones(len(keys) + 1, np.bool_)
     tied = []
     within = np.uint64((1 << int(packing.profile_shift)) - 1)
     for begin, end in _spans(len(keys) - 1):
