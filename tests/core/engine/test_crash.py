@@ -37,12 +37,21 @@ def test_the_work_of_a_killed_process_is_taken_over(
     table = heartbeat_table(metadata)
     metadata.create_all(database)
     workers = [
-        subprocess.Popen([sys.executable, str(WORKER), url, name, str(log), "60"]) for name in ("victim", "heir")
+        subprocess.Popen(
+            [sys.executable, str(WORKER), url, name, str(log), "60"], stderr=(tmp_path / f"{name}.err").open("wb")
+        )
+        for name in ("victim", "heir")
     ]
+
+    def ready() -> bool:
+        for worker, name in zip(workers, ("victim", "heir"), strict=True):
+            assert worker.poll() is None, (tmp_path / f"{name}.err").read_text()
+        return len(lines(log, "ready")) == 2
+
     client = DbosEngine(database, system_url(url), executor_id="api", queues=(Queue("default", workers=3),), work=False)
     client.register("batch", lambda payload: None)
     try:
-        wait(lambda: len(lines(log, "ready")) == 2, 30)
+        wait(ready, 60)
         client.start()
         for n in range(RUNS):
             client.enqueue("batch", {"n": n})
@@ -53,7 +62,7 @@ def test_the_work_of_a_killed_process_is_taken_over(
         workers[0].wait(10)
         lost = in_hand(log, "victim")
 
-        wait(lambda: len(client.runs(states=[State.SUCCEEDED], limit=RUNS)) == RUNS, 30)
+        wait(lambda: len(client.runs(states=[State.SUCCEEDED], limit=RUNS)) == RUNS, 60)
         assert sorted(run.result for run in client.runs(limit=RUNS)) == list(range(RUNS))
         done = [n for n, _ in lines(log, "done")]
         assert set(done) == set(range(RUNS))
