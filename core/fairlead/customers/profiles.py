@@ -57,7 +57,7 @@ def _merge_attributes(work: Work, profile_ids: list[int], texts: list[str | None
         rows = work.session.execute(
             sa.select(Profile.id, Profile.attributes).where(Profile.id.in_(profile_ids[start : start + 5000]))
         )
-        known.update(rows.tuples().all())
+        known.update(rows.all())
     merged = zip(profile_ids, texts, strict=True)
     return [
         orjson.dumps({**known.get(profile_id, {}), **orjson.loads(text or "{}")}).decode()

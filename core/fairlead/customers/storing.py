@@ -172,8 +172,9 @@ def store_refunds(work: Work, mapping: maps.RefundMapping, chunk: Chunk, file: s
     )
 
 
-def store_profiles(work: Work, mapping: maps.ProfileMapping, chunk: Chunk, _file: str, _import_id: int) -> Taken:
+def store_profiles(work: Work, mapping: maps.ProfileMapping, chunk: Chunk, file: str, _import_id: int) -> Taken:
     """Rows are people; what a row says replaces what was known."""
+    chunk.source_ids(mapping.source_id, file)
     names, languages = chunk.text(mapping.name, 80), chunk.text(mapping.language, 12)
     genders = chunk.read(mapping.gender.column, _translated(mapping.gender), "is no gender") if mapping.gender else []
     births = chunk.read(mapping.birth_date, _date, "is no date")

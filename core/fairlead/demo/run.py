@@ -68,6 +68,7 @@ def _settings(database_url: str | None, port: int) -> Settings:
     FOLDER.mkdir(parents=True, exist_ok=True, mode=0o700)
     url = database_url or f"sqlite:///{FOLDER / 'demo.db'}"
     os.environ.update(FAIRLEAD_DATABASE_URL=url, FAIRLEAD_GRAPHIQL="1", FAIRLEAD_LOG_JSON="0", FAIRLEAD_LOG_LEVEL="warning")
+    os.environ.setdefault("FAIRLEAD_ALLOW_HOSTS", "127.0.0.1")
     if "FAIRLEAD_KEYS" not in os.environ and "FAIRLEAD_KEY_FILE" not in os.environ:
         Keyring.from_file(FOLDER / "demo.keys")
         os.environ["FAIRLEAD_KEY_FILE"] = str(FOLDER / "demo.keys")

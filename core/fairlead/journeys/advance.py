@@ -70,20 +70,25 @@ def due_places(work: Work) -> list[Place]:
     places = [Place(version_id, node) for version_id, graph in versions for node in range(len(graph["nodes"]))]
     due = []
     for start in range(0, len(places), PROBES):
-        probes = [
-            sa.select(sa.literal(place.version_id), sa.literal(place.node)).where(
-                sa.exists().where(
-                    Enrolment.client_id == work.client_id,
-                    Enrolment.version_id == place.version_id,
-                    Enrolment.node == place.node,
-                    Enrolment.state == sa.literal_column("'active'"),
-                    Enrolment.due_at <= work.now,
-                )
-            )
-            for place in places[start : start + PROBES]
-        ]
+        probes = [_somebody_due(place, work) for place in places[start : start + PROBES]]
         due += [Place(version_id, node) for version_id, node in work.session.execute(sa.union_all(*probes))]
     return due
+
+
+def _somebody_due(place: Place, work: Work) -> sa.Select[tuple[int, int]]:
+    first = (
+        sa.select(Enrolment.version_id, Enrolment.node)
+        .where(
+            Enrolment.client_id == work.client_id,
+            Enrolment.version_id == place.version_id,
+            Enrolment.node == place.node,
+            Enrolment.state == sa.literal_column("'active'"),
+            Enrolment.due_at <= work.now,
+        )
+        .limit(1)
+        .subquery()
+    )
+    return sa.select(first.c.version_id, first.c.node)
 
 
 def advance_place(work: Work, place: Place, size: int) -> int:

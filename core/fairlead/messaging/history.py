@@ -22,7 +22,7 @@ def note_states(work: Work, changes: Mapping[int, tuple[str, str]]) -> None:
             sa.select(MessageHistory.message_id, sa.func.max(MessageHistory.number))
             .where(MessageHistory.message_id.in_(message_ids))
             .group_by(MessageHistory.message_id)
-        ).tuples()
+        ).all()
     )
     columns: dict[str, Sequence[object]] = {
         "message_id": message_ids,
