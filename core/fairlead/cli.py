@@ -54,7 +54,7 @@ def schema(
     write: Annotated[bool, typer.Option("--write", help="Write the file.")] = False,
 ) -> None:
     """Print the GraphQL schema, or compare it with the committed file, or write that file."""
-    text: str = api("fairlead_graphql.sdl", "render")()
+    text: str = api("fairlead_graphql.schema", "sdl")()
     if check:
         if not path.is_file() or path.read_text("utf-8") != text:
             raise Failure(

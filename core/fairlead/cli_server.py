@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import signal
 import tempfile
 import threading
@@ -118,22 +117,32 @@ def serve(
     import uvicorn
 
     settings = Settings()
+    settings.prepare()
     settings.vault()
     configure_logging(settings.log_level, json=settings.log_json)
-    uvicorn.run(
-        APPLICATION,
-        factory=True,
-        host=host,
-        port=port,
-        proxy_headers=bool(proxy),
-        forwarded_allow_ips=proxy or None,
-        server_header=False,
-        log_config=None,
-        access_log=False,
-        ws="websockets-sansio",
-        ws_max_size=100_000,
-        timeout_graceful_shutdown=grace,
-    )
+    database = Database(settings.database_url)
+    try:
+        _require_current(database)
+    finally:
+        database.dispose()
+    try:
+        uvicorn.run(
+            APPLICATION,
+            factory=True,
+            host=host,
+            port=port,
+            proxy_headers=bool(proxy),
+            forwarded_allow_ips=proxy or None,
+            server_header=False,
+            log_config=None,
+            access_log=False,
+            ws="websockets-sansio",
+            ws_max_size=100_000,
+            timeout_graceful_shutdown=grace,
+        )
+    except SystemExit as stopped:
+        if stopped.code:
+            raise Failure("the server could not start", "the log above says why") from None
 
 
 @guarded
@@ -144,11 +153,15 @@ def worker(
     settings = Settings()
     configure_logging(settings.log_level, json=settings.log_json)
     with open_runtime(settings) as runtime:
-        if migrations.pending(runtime.database):
-            raise Failure("the database is behind", "run `fairlead migrate`")
+        _require_current(runtime.database)
         engine = build_engine(runtime)
         if not run_until_stopped(engine, grace):
             stderr().print("some runs were still busy; they go on when a worker starts", markup=False)
+
+
+def _require_current(database: Database) -> None:
+    if migrations.pending(database):
+        raise Failure("the database is behind", "run `fairlead migrate`")
 
 
 def run_until_stopped(engine: Engine, grace: float, stop: threading.Event | None = None) -> bool:
@@ -171,9 +184,3 @@ def run_until_stopped(engine: Engine, grace: float, stop: threading.Event | None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def application() -> Any:
-    """The ASGI application of the API package, as ``uvicorn`` would make it."""
-    module, _, name = APPLICATION.partition(":")
-    return getattr(importlib.import_module(module), name)()

@@ -1,18 +1,19 @@
 """What the background engine runs, put together in one place.
 
-Each domain offers a function ``register(runtime, engine)`` in its module ``follow`` (or here, for accounts and
-housekeeping); a domain that is not installed is passed over. Payloads hold ids only.
+A domain offers a function ``register(runtime, engine)`` in its module ``workflows``; those of accounts and housekeeping
+stand here. Payloads hold ids only.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, cast
 
 from fairlead.channels.checks import check_account
 from fairlead.channels.sync import Sink, sync_account
-from fairlead.engine.port import Engine, Retry
+from fairlead.engine.port import DEFAULT_RETRY, Engine, Function, Retry
 from fairlead.governance.idempotency import forget_expired
 from fairlead.plugins.manifest import Capability
 
@@ -54,8 +55,42 @@ def build_engine(runtime: Fairlead, *, work: bool = True) -> Engine:
     return engine
 
 
+def counted(runtime: Fairlead, name: str, function: Function) -> Function:
+    """``function`` with its runs counted, timed and traced under ``name``."""
+
+    def run(payload: dict[str, Any]) -> Any:
+        metrics, begun = runtime.metrics, time.perf_counter()
+        try:
+            with runtime.tracing.span(f"engine.{name}"):
+                result = function(payload)
+        except BaseException:
+            metrics.engine_runs.labels(name, "failed").inc()
+            raise
+        finally:
+            metrics.engine_seconds.labels(name).observe(time.perf_counter() - begun)
+        metrics.engine_runs.labels(name, "ok").inc()
+        return result
+
+    return run
+
+
+class _Counting:
+    """An engine whose registered functions are :func:`counted`; everything else is the engine's own."""
+
+    def __init__(self, runtime: Fairlead, engine: Engine) -> None:
+        self._runtime = runtime
+        self._engine = engine
+
+    def register(self, name: str, function: Function, retry: Retry = DEFAULT_RETRY) -> None:
+        self._engine.register(name, counted(self._runtime, name, function), retry)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+
 def register_all(runtime: Fairlead, engine: Engine) -> None:
     """Register and schedule the workflows of all domains on ``engine``, before it starts."""
+    engine = cast("Engine", _Counting(runtime, engine))
     engine.register(CHECK, lambda payload: _check(runtime, payload), Retry(attempts=1))
     engine.register(SYNC, lambda payload: _sync(runtime, payload), Retry(attempts=5, first=5.0, longest=300.0))
     engine.register(CHECK_ALL, lambda _: _for_accounts(runtime, engine, CHECK, None), Retry(attempts=2))

@@ -8,6 +8,7 @@ exceptions quote the data they failed on.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,12 @@ from fairlead.observability.redact import HIDDEN, is_sensitive_key, redact
 
 LEVELS = ("debug", "info", "warning", "error")
 _FRAMES = 12
+_TRACE = "Traceback (most recent call last):"
+_TRACE_LINE = re.compile(
+    r'^\s*(?:\|\s*)*(?:File "(?P<file>[^"\n]*)", line (?P<line>\d+)'
+    r"|(?P<type>[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt))\b)",
+    re.MULTILINE,
+)
 # Written by structlog and by us, never by a caller; hiding nothing here keeps instants and levels readable.
 _OURS = frozenset({"timestamp", "level", "logger", "client_id", "request_id"})
 
@@ -113,7 +120,21 @@ def explain_exception(_logger: WrappedLogger, _method: str, event: EventDict) ->
     if isinstance(error, BaseException):
         event["error"] = describe(error)
         event["trace"] = _places(error.__traceback__)
-    return event
+    # uvicorn's coloured copy of the message would say everything twice.
+    event.pop("color_message", None)
+    return {key: shorten_trace(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def shorten_trace(text: str) -> str:
+    """A stack trace that somebody wrote as text, cut to the places and the types of its exceptions."""
+    if _TRACE not in text:
+        return text
+    before, _, trace = text.partition(_TRACE)
+    kept = [
+        f"{place['file'].replace(chr(92), '/').rpartition('/')[2]}:{place['line']}" if place["file"] else place["type"]
+        for place in _TRACE_LINE.finditer(trace)
+    ]
+    return f"{before}{' '.join(kept[-_FRAMES:])}"
 
 
 def _places(trace: TracebackType | None) -> list[str]:

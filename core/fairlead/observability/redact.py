@@ -52,6 +52,7 @@ _HARMLESS = frozenset(
     {"token_id", "token_ids", "token_name", "replaced_token_id", "secrets_set", "address_kind", "address_kinds"}
 )
 
+# `token:34` is how an actor is written; what follows any other such word is taken for the secret itself.
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"), HIDDEN),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), rf"\1 {HIDDEN}"),
@@ -59,7 +60,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), HIDDEN),
     (
         re.compile(
-            r"(?i)\b([\w-]*(?:password|passwd|secret|token|api_?key|app_?key|session|sign)\"?\s*[=:]\s*\"?)[^\s&\",;)]+"
+            r"(?i)\b(?!token:\d+\b)([\w-]*(?:password|passwd|secret|token|api_?key|app_?key|session|sign)\"?\s*[=:]\s*\"?)[^\s&\",;)]+"
         ),
         rf"\1{HIDDEN}",
     ),
