@@ -154,17 +154,23 @@ def _asked(rule: Rule, names: frozenset[str], why: tuple[str, str]) -> Iterator[
 # -- segments in segments ---------------------------------------------------------------------------------------------
 
 
-def _open_segments(work: Work, rule: Rule, *, own: str = "") -> tuple[dict[str, Rule], list[DomainError]]:
-    """The rules of all segments that ``rule`` leads to, by name, and what is wrong with them."""
+def _open_segments(work: Work, rule: Rule, *, own: str | None = None) -> tuple[dict[str, Rule], list[DomainError]]:
+    """The rules of all segments that ``rule`` leads to, by name, and what is wrong with them.
+
+    ``own`` is given when the rule is being written: the name of the segment it is for, or nothing. Archived segments
+    are then refused too.
+    """
     wanted = {name: path for path, name in _segments_in(rule)}
     if not wanted:
         return {}, []
-    stored = {row.name: row.rule for row in work.session.execute(sa.select(Segment.name, Segment.rule))}
+    rows = work.session.execute(sa.select(Segment.name, Segment.rule, Segment.state)).all()
+    stored = {row.name: row.rule for row in rows}
+    usable = {row.name for row in rows if own is None or row.state == "active"}
     found: dict[str, Rule] = {}
     problems: list[DomainError] = [
         NotFound(f"there is no segment {name!r}", path=(*path, "name"), next_step="ask for the list of segments")
         for name, path in wanted.items()
-        if name not in stored
+        if name not in usable
     ]
     left = [name for name in wanted if name in stored]
     while left:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
-import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
 
 from fairlead.audiences.checks import prepare_rule
 from fairlead.audiences.compile import members, statement
@@ -20,9 +16,6 @@ from fairlead.audiences.subjects import load_subjects
 from fairlead.customers.model import Consent, Identity, Profile
 from fairlead.facts import codes
 from fairlead.facts.model import Event, Order, OrderLine, Touch
-from fairlead.plugins.contracts.rule_operator import RuleSqlContext, RuleSubject
-from fairlead.plugins.manifest import Kind, Manifest, Title
-from fairlead.runtime import Fairlead
 from fairlead.storage.types import Sealed
 from fairlead.work import Work
 
@@ -41,40 +34,15 @@ AMOUNTS = [0, 1, 99, 100, 101, 5000, -100]
 DATES = [dt.date(2000, 2, 29), dt.date(2003, 2, 28), dt.date(2003, 3, 1), dt.date(2003, 3, 2), dt.date(1960, 12, 31)]
 
 
-class Parity(BaseModel):
-    odd: bool = True
-
-
-class OddIds:
-    manifest = Manifest("odd_ids", Kind.RULE_OPERATOR, "1", Title("奇数", "odd"), Title("奇数", "odd"), Parity)
-
-    def compile(self, context: RuleSqlContext, arguments: Parity) -> sa.ColumnElement[bool]:
-        return context.profile_id % 2 == int(arguments.odd)
-
-    def evaluate(self, subject: RuleSubject, arguments: Parity) -> bool:
-        return subject.profile_id % 2 == int(arguments.odd)
-
-
-def operator_plugin() -> Any:
-    from fairlead.plugins import hookimpl
-
-    class Brings:
-        name = "odd"
-
-        @hookimpl
-        def fairlead_register_rule_operators(self, register: Callable[..., None]) -> None:
-            register(OddIds())
-
-    return Brings()
-
-
 # -- random rules -----------------------------------------------------------------------------------------------------
 
 json_values = st.sampled_from([*TEXTS, *NUMBERS, True, False])
 ordered_json = st.sampled_from([*TEXTS, *NUMBERS])
 
 
-def comparisons(one: st.SearchStrategy[Any], ordered: st.SearchStrategy[Any], text: bool) -> st.SearchStrategy[dict[str, Any]]:
+def comparisons(
+    one: st.SearchStrategy[Any], ordered: st.SearchStrategy[Any], text: bool
+) -> st.SearchStrategy[dict[str, Any]]:
     """An op with a value that fits it."""
     same_type = st.tuples(ordered, ordered).filter(lambda pair: isinstance(pair[0], str) is isinstance(pair[1], str))
     choices = [
@@ -94,10 +62,14 @@ json_tests = comparisons(json_values, ordered_json, True)
 text_tests = comparisons(texts, texts, True)
 whole = st.sampled_from(AMOUNTS)
 amount_tests = comparisons(whole, whole, False)
-age_tests = comparisons(st.sampled_from([0, 24, 25, 27, 28, 67, 68, 200]), st.sampled_from([24, 25, 27, 28, 67, 99]), False)
+age_tests = comparisons(
+    st.sampled_from([0, 24, 25, 27, 28, 67, 68, 200]), st.sampled_from([24, 25, 27, 28, 67, 99]), False
+)
 dates = st.sampled_from([day.isoformat() for day in DATES])
 instants = st.sampled_from([at.isoformat() for at in INSTANTS])
-instant_tests = comparisons(instants, instants, False).filter(lambda test: test["op"] not in ("eq", "ne", "in", "not_in"))
+instant_tests = comparisons(instants, instants, False).filter(
+    lambda test: test["op"] not in ("eq", "ne", "in", "not_in")
+)
 
 attributes = st.one_of(
     st.tuples(st.sampled_from(KEYS), json_tests),
@@ -129,7 +101,9 @@ properties = st.tuples(st.sampled_from(KEYS), json_tests).map(lambda pair: {"pro
 channel_names = st.sampled_from(CHANNELS)
 channel_filter = fields(["channel"], comparisons(channel_names, channel_names, True))
 WHERES = {
-    "event": st.one_of(channel_filter, fields(["item", "category"], text_tests), fields(["amount"], amount_tests), properties),
+    "event": st.one_of(
+        channel_filter, fields(["item", "category"], text_tests), fields(["amount"], amount_tests), properties
+    ),
     "order": st.one_of(
         channel_filter,
         fields(["item", "category", "region", "currency"], text_tests),
@@ -191,7 +165,9 @@ inner_rules = rules.filter(lambda rule: "segment" not in str(rule))
 
 maybe_text = st.none() | texts
 free = st.dictionaries(
-    st.sampled_from(KEYS), json_values | st.none() | st.lists(json_values, max_size=2) | st.just({"deep": 1}), max_size=4
+    st.sampled_from(KEYS),
+    json_values | st.none() | st.lists(json_values, max_size=2) | st.just({"deep": 1}),
+    max_size=4,
 )
 times = st.sampled_from(INSTANTS)
 someone = st.integers(0, 3)
@@ -243,7 +219,8 @@ world = st.fixed_dictionaries(
             max_size=6,
         ),
         "touches": st.lists(
-            st.builds(dict, profile=someone, channel=channel_names, at=times, kind=texts, campaign=maybe_text), max_size=5
+            st.builds(dict, profile=someone, channel=channel_names, at=times, kind=texts, campaign=maybe_text),
+            max_size=5,
         ),
         "tags": st.sets(st.tuples(someone, st.sampled_from(["vip", "新客"]))),
         "scores": st.dictionaries(someone, st.sampled_from(NUMBERS)),
@@ -283,7 +260,13 @@ def build(work: Work, data: dict[str, Any], inner: dict[str, Any]) -> list[int]:
     for at, row in enumerate(data["touches"]):
         kept = {name: row[name] for name in ("at", "kind", "campaign")}
         rows.append(
-            Touch(fingerprint=b"t%015d" % at, profile_id=owner(row), identity_id=1, channel_code=channels[row["channel"]], **kept)
+            Touch(
+                fingerprint=b"t%015d" % at,
+                profile_id=owner(row),
+                identity_id=1,
+                channel_code=channels[row["channel"]],
+                **kept,
+            )
         )
     orders = []
     for at, row in enumerate(data["orders"]):
@@ -304,7 +287,9 @@ def build(work: Work, data: dict[str, Any], inner: dict[str, Any]) -> list[int]:
             numbers = {"position": position, "quantity": 1, "amount": amount}
             rows.append(OrderLine(order_id=order.id, sku=sku, title="", category=category, **numbers))
     rows += [ProfileTag(profile_id=ids[at], tag_id=tags[name].id, at=NOW, source="") for at, name in data["tags"]]
-    rows += [Score(profile_id=ids[at], scheme="lead", value=value, parts={}, at=NOW) for at, value in data["scores"].items()]
+    rows += [
+        Score(profile_id=ids[at], scheme="lead", value=value, parts={}, at=NOW) for at, value in data["scores"].items()
+    ]
     rows += [Stage(profile_id=ids[at], name=name, since=NOW) for at, name in data["stages"].items()]
     for (at, purpose, channel), (state, expires_at) in data["consents"].items():
         kept = {"purpose": purpose, "channel": channel, "state": state, "expires_at": expires_at}
@@ -317,16 +302,6 @@ def build(work: Work, data: dict[str, Any], inner: dict[str, Any]) -> list[int]:
     return ids
 
 
-def prepare_client(build_runtime: Callable[..., Fairlead]) -> SimpleNamespace:
-    from fairlead.clients import plugin_sets, service
-
-    runtime = build_runtime(operator_plugin(), now=lambda: NOW)
-    with runtime.agency_work("test") as work:
-        agency = service.create_agency(work, "main", "Agency")
-        client = service.create_client(work, agency.id, "acme", "Acme")
-    return SimpleNamespace(runtime=runtime, client=client.id, sets=plugin_sets)
-
-
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -336,9 +311,8 @@ def prepare_client(build_runtime: Callable[..., Fairlead]) -> SimpleNamespace:
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(data=world, chosen=st.lists(rules, min_size=4, max_size=8), inner=inner_rules)
-def check_agreement(place: SimpleNamespace, data: dict[str, Any], chosen: list[Any], inner: dict[str, Any]) -> None:
-    with place.runtime.reading(place.client) as work:
-        work.plugins = place.runtime.plugins.subset(place.runtime.plugins.names)
+def check_agreement(place: Any, data: dict[str, Any], chosen: list[Any], inner: dict[str, Any]) -> None:
+    with place.reading() as work:
         ids = build(work, data, inner)
         everything = load_subjects(work, ids)
         for rule in chosen:
@@ -354,5 +328,6 @@ def check_agreement(place: SimpleNamespace, data: dict[str, Any], chosen: list[A
             event(f"{len(expected)} of {len(everything)} people")
 
 
-def test_sql_and_memory_give_the_same_people(build_runtime: Callable[..., Fairlead]) -> None:
-    check_agreement(prepare_client(build_runtime))
+def test_sql_and_memory_give_the_same_people(place: Any) -> None:
+    place.now[0] = NOW
+    check_agreement(place)
