@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import Any
 
 import strawberry
 
@@ -36,3 +37,11 @@ def from_global(type_name: str, text: str, *, path: tuple[PathSegment, ...] = ("
     if name != type_name:
         raise InvalidInput(f"this is the id of a {name}, not of a {type_name}", path=path)
     return number
+
+
+def by_id_or_name(entity: Any, type_name: str, id: Any, name: Any) -> Any:
+    """The SQL condition for one row by its global id or its name; raises :class:`InvalidInput` unless one is given."""
+    number, text = (None if value is strawberry.UNSET else value for value in (id, name))
+    if (number is None) is (text is None):
+        raise InvalidInput("give the id or the name", path=("id",), next_step="give exactly one of them")
+    return entity.name == text if number is None else entity.id == from_global(type_name, number)

@@ -16,6 +16,14 @@ class Node:
     id: strawberry.ID = strawberry.field(description="Global id, opaque and stable.")
 
 
+@strawberry.type(description="A name or sentence for people, in both languages.")
+class Title:
+    """Words in Chinese and English."""
+
+    zh: str = strawberry.field(description="In Chinese.")
+    en: str = strawberry.field(description="In English.")
+
+
 @strawberry.type(description="An amount of money in major units.")
 class Money:
     """Money as shops write it."""
