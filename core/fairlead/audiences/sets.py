@@ -20,4 +20,5 @@ def insert_selected(work: Work, entity: type[Base], names: tuple[str, ...], quer
     client = sa.literal(work.client_id, sa.BigInteger)
     work.session.flush()
     statement = sa.insert(table).from_select(["client_id", *names], sa.select(client, *found.c))
-    return int(work.session.bare(statement).rowcount)
+    # Without the option the dialect for PostgreSQL does not ask the driver how many rows an INSERT wrote.
+    return int(work.session.bare(statement.execution_options(preserve_rowcount=True)).rowcount)
