@@ -10,13 +10,14 @@ import pytest
 import sqlalchemy as sa
 
 from contract.kit_helpers import broken_promises, manifest
+from fairlead.facts.model import Event, Order
 from fairlead.plugins import Kind, NoSettings
 from fairlead.plugins.contracts.attribution import Credits
 from fairlead.plugins.contracts.importer import Finding
 from fairlead.plugins.contracts.journey_node import NodeOutcome
 from fairlead.plugins.contracts.scoring import Feature, Scores
 from fairlead.testing import NodeHarness
-from fairlead.testing.harness import scratch_session
+from fairlead.testing.people import core_node_harness, random_people
 
 
 class Model:
@@ -132,11 +133,11 @@ def zeros(batch: Any) -> Any:
         (Node(lambda b: NodeOutcome(zeros(b)), ["yes"]), "outlets_are_stable", "return a tuple"),
         (Node(lambda b: NodeOutcome(zeros(b)), ("yes", "yes")), "outlets_are_stable", "gives a name twice"),
         (Node(lambda b: NodeOutcome(zeros(b) + 2)), "everybody_gets_a_way", "an outlet outside -1..1"),
-        (Node(lambda b: NodeOutcome(zeros(b)[:1])), "everybody_gets_a_way", "of shape (1,) for 200"),
+        (Node(lambda b: NodeOutcome(zeros(b)[:1])), "everybody_gets_a_way", "of shape (1,) for 120"),
         (Node(lambda b: NodeOutcome(zeros(b) - 1)), "everybody_gets_a_way", "without due_at"),
         (Node(lambda b: NodeOutcome(zeros(b) - 1, zeros(b))), "everybody_gets_a_way", "an instant that is past"),
         (
-            Node(lambda b: NodeOutcome((np.arange(len(b.profile_ids)) % 2).astype(np.int64) * (len(b.visits) > 150))),
+            Node(lambda b: NodeOutcome((np.arange(len(b.profile_ids)) % 2).astype(np.int64) * (len(b.visits) > 100))),
             "the_batch_decides_nothing",
             "when the batch is halved",
         ),
@@ -168,7 +169,7 @@ def test_a_node_whose_sql_decides_otherwise_is_told() -> None:
         return NodeOutcome(np.where(batch.entered_at > batch.now - 86_400_000, 0, 1))
 
     def harness() -> NodeHarness:
-        return NodeHarness(NoSettings(), scratch_session(), work=object())
+        return core_node_harness(NoSettings())
 
     assert broken_promises(CompilingNode(run), harness) == {}
     found = broken_promises(SlippingNode(run), harness)
@@ -191,7 +192,7 @@ class Operator:
 @pytest.mark.parametrize(
     ("operator", "check", "says"),
     [
-        (Operator(lambda p: p > 10, lambda p: p >= 10), "sql_and_memory_agree", "disagree about 1 of 200 people"),
+        (Operator(lambda p: p > 10, lambda p: p >= 10), "sql_and_memory_agree", "disagree about 1 of 120 people"),
         (Operator(lambda p: p > 0, lambda p: True), "the_condition_tells_people_apart", "holds for all"),
         (Operator(lambda p: p < 0, lambda p: False), "the_condition_tells_people_apart", "holds for none"),
         (
@@ -210,6 +211,45 @@ class Operator:
 def test_an_operator_that_breaks_a_promise_is_told(operator: Operator, check: str, says: str) -> None:
     found = broken_promises(operator)
     assert says in found.get(check, ""), found
+
+
+class Purchases:
+    """Has placed an order; ``slip`` is what a careless author leaves out."""
+
+    manifest = manifest(Kind.RULE_OPERATOR)
+
+    def __init__(self, slip: str = "") -> None:
+        self.slip = slip
+
+    def compile(self, context: Any, arguments: Any) -> Any:
+        where = {
+            "person": Order.profile_id == context.profile_id,
+            "client": Order.client_id == context.client_id,
+            "future": Order.placed_at <= context.now,
+        }
+        where.pop(self.slip, None)
+        return sa.select(Order.id).where(*where.values()).correlate_except(Order).exists()
+
+    def evaluate(self, subject: Any, arguments: Any) -> bool:
+        return any(fact.source == "order" for fact in subject.facts)
+
+
+def test_an_operator_on_the_cores_tables_is_tried_without_a_harness() -> None:
+    assert broken_promises(Purchases()) == {}
+    for slip in ("person", "future"):
+        assert "disagree about" in broken_promises(Purchases(slip))["sql_and_memory_agree"]
+
+
+def test_the_people_of_the_kit_have_neighbours_and_a_future() -> None:
+    work = random_people()
+    assert work.client_id == 1
+    assert work.session.scalar(sa.select(sa.func.max(Order.placed_at))) > work.now
+    everyone = work.session.bare(sa.select(Order.__table__.c.client_id).distinct()).scalars().all()
+    assert sorted(everyone) == [1, 2]
+    again = random_people()
+    assert again.session is not work.session
+    count = sa.select(sa.func.count()).select_from(Event)
+    assert again.session.scalar(count) == work.session.scalar(count) > 0
 
 
 class Rule:

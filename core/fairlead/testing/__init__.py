@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from fairlead.testing.harness import RuleHarness as RuleHarness
     from fairlead.testing.hostile import HostileChannel as HostileChannel
     from fairlead.testing.hostile import Mood as Mood
+    from fairlead.testing.people import core_node_harness as core_node_harness
+    from fairlead.testing.people import core_rule_harness as core_rule_harness
     from fairlead.testing.samples import sample_settings as sample_settings
 
 _HOME = {
@@ -42,6 +44,8 @@ _HOME = {
     "RuleHarness": "harness",
     "HostileChannel": "hostile",
     "Mood": "hostile",
+    "core_node_harness": "people",
+    "core_rule_harness": "people",
     "sample_settings": "samples",
 }
 

@@ -108,23 +108,15 @@ def default_channel_harness(manifest: Manifest) -> ChannelHarness:
     return ChannelHarness(fake_context(sample_settings(manifest.settings)))
 
 
-def scratch_session() -> Session:
-    """A session on an empty SQLite database in memory."""
-    return Session(sa.create_engine("sqlite://"))
-
-
 def default_node_harness(manifest: Manifest) -> NodeHarness:
-    """Sample settings and an empty database: enough for a node that reads no table."""
-    return NodeHarness(sample_settings(manifest.settings), scratch_session())
+    """Sample settings, and random people in the core's tables."""
+    from fairlead.testing.people import core_node_harness
+
+    return core_node_harness(sample_settings(manifest.settings))
 
 
 def default_rule_harness(manifest: Manifest) -> RuleHarness:
-    """200 people with nothing but an id: enough for an operator that reads no table."""
-    session = scratch_session()
-    people = sa.Table("people", sa.MetaData(), sa.Column("profile_id", sa.BigInteger, primary_key=True))
-    people.create(session.connection())
-    session.execute(people.insert(), [{"profile_id": number} for number in range(1, 201)])
-    subjects = [
-        RuleSubject(number, {}, (), frozenset(), {}, frozenset(), frozenset(), START) for number in range(1, 201)
-    ]
-    return RuleHarness([sample_settings(manifest.settings)], session, people.c.profile_id, subjects)
+    """Sample arguments, and random people in the core's tables, as rows and as subjects."""
+    from fairlead.testing.people import core_rule_harness
+
+    return core_rule_harness([sample_settings(manifest.settings)])

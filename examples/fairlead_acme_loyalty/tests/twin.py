@@ -1,4 +1,4 @@
-"""Stand-ins: Acme's API, a database with members, and shoppers as rows and as subjects."""
+"""Stand-ins: Acme's API, a database with members, and the kit's random shoppers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,15 @@ from fairlead_acme_loyalty.points import grant
 from fairlead_acme_loyalty.settings import CardSettings
 from sqlalchemy.orm import Session
 
-from fairlead.facts.model import Order
-from fairlead.plugins.contracts.rule_operator import FactView, RuleSubject
-from fairlead.testing import ChannelHarness, FakeClock, FakeHttp, NodeHarness, RuleHarness, fake_context
+from fairlead.testing import (
+    ChannelHarness,
+    FakeClock,
+    FakeHttp,
+    NodeHarness,
+    RuleHarness,
+    core_rule_harness,
+    fake_context,
+)
 from fairlead.testing.harness import sample_messages
 
 SECRET = "twin-secret-20c4"
@@ -70,44 +76,5 @@ def members() -> NodeHarness:
 
 
 def shoppers() -> RuleHarness:
-    """100 people with random orders, as rows of the core's table and as subjects."""
-    session = Session(sa.create_engine("sqlite://"))
-    Order.metadata.tables["orders"].create(session.connection())
-    people = sa.Table("people", sa.MetaData(), sa.Column("profile_id", sa.BigInteger, primary_key=True))
-    people.create(session.connection())
-    clock, rng = FakeClock(), random.Random(9)
-    subjects = []
-    for person in range(1, 101):
-        session.execute(people.insert(), {"profile_id": person})
-        facts = []
-        for _ in range(rng.randint(0, 4)):
-            paid = rng.choice([0, 999, 5_000, 10_000])
-            refund = rng.choice([0, 0, paid])
-            facts.append(_order(session, person, paid, refund, clock))
-        nothing: frozenset[str] = frozenset()
-        subjects.append(RuleSubject(person, {}, facts, nothing, {}, frozenset(), nothing, clock.now))
-    arguments = [operator.Arguments(at_least=points) for points in (0, 1, 9, 10, 50, 100, 10_000)]
-    return RuleHarness(arguments, session, people.c.profile_id, subjects, client_id=CLIENT)
-
-
-def _order(session: Session, person: int, paid: int, refund: int, clock: FakeClock) -> FactView:
-    number = (session.scalar(sa.select(sa.func.count()).select_from(Order)) or 0) + 1
-    session.add(
-        Order(
-            id=number,
-            client_id=CLIENT,
-            source_id=str(number),
-            profile_id=person,
-            channel_code=1,
-            status="paid",
-            currency="CNY",
-            amount=paid,
-            paid_amount=paid,
-            refund_amount=refund,
-            placed_at=clock.now,
-            changed_at=clock.now,
-        )
-    )
-    session.flush()
-    fields = {"status": "paid", "currency": "CNY", "paid_amount": paid, "refund_amount": refund}
-    return FactView("order", "acme", clock.now, paid, {}, source="order", fields=fields)
+    """Random people with orders, some of them of another client and some in the future."""
+    return core_rule_harness([operator.Arguments(at_least=points) for points in (0, 1, 99, 100, 1_200, 10_000)])

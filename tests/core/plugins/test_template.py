@@ -28,7 +28,7 @@ EMPTY = {
     Kind.NOTIFIER: "raised Abort: deliver() in notifier.py is empty",
     Kind.ATTRIBUTION_MODEL: "credit() raised Abort on",
     Kind.SCORING_SCHEME: "Abort: features() in scheme.py is empty",
-    Kind.JOURNEY_NODE: "run() raised Abort for 200 people: choose() in node.py is empty",
+    Kind.JOURNEY_NODE: "run() raised Abort for 120 people: choose() in node.py is empty",
     Kind.RULE_OPERATOR: "Abort: in_sql() in operator.py is empty",
 }
 

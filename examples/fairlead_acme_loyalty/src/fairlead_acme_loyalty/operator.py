@@ -1,4 +1,4 @@
-"""The rule operator on points earned: one point for each whole yuan paid and not refunded, over all orders."""
+"""The rule operator on points earned: one point for each whole yuan paid and not refunded, over all orders so far."""
 
 from __future__ import annotations
 
@@ -36,7 +36,11 @@ class PointsEarned:
         """A sum over no orders is NULL in SQL, hence the coalesce."""
         kept = (
             sa.select(sa.func.coalesce(sa.func.sum(Order.paid_amount - Order.refund_amount), 0))
-            .where(Order.client_id == context.client_id, Order.profile_id == context.profile_id)
+            .where(
+                Order.client_id == context.client_id,
+                Order.profile_id == context.profile_id,
+                Order.placed_at <= context.now,
+            )
             .correlate_except(Order)
             .scalar_subquery()
         )
