@@ -32,7 +32,12 @@ SYNC_ALL = "channels.sync_all"
 HOUSEKEEPING = "governance.housekeeping"
 ACCOUNTS = "accounts"
 
-OTHERS = ("fairlead.audiences.workflows", "fairlead.journeys.workflows", "fairlead.messaging.workflows")
+OTHERS = (
+    "fairlead.audiences.workflows",
+    "fairlead.insights.workflows",
+    "fairlead.journeys.workflows",
+    "fairlead.messaging.workflows",
+)
 PAGE = 100
 
 

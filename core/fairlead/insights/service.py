@@ -6,6 +6,7 @@ Every answer explains itself: how many paths, how many converted, what was left 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,15 @@ import numpy.typing as npt
 import sqlalchemy as sa
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from fairlead.errors import InvalidInput, NotFound, Refusals
+from fairlead.errors import DomainError, InvalidInput, NotFound, PathSegment, Refusals
 from fairlead.facts import codes
 from fairlead.facts.model import Event, Order, Touch
 from fairlead.governance.audit import record
 from fairlead.insights.model import AttributionCredit, AttributionRun
 from fairlead.insights.paths import Paths, build_paths
+from fairlead.plugins.contracts.attribution import AttributionModel, Credits
+from fairlead.plugins.registry import Registered
+from fairlead.plugins.settings_schema import validate_settings
 from fairlead.storage.session import ScopedSession
 from fairlead.storage.types import to_millis
 from fairlead.work import Work
@@ -82,6 +86,17 @@ def _conversions(work: Work, question: Question, start: int | None, end: int | N
             Order.profile_id.is_not(None), Order.paid_at.is_not(None), *_span(Order.paid_at, start, end)
         )
         return _columns(work.session, paid.order_by(Order.paid_at, Order.id), 3)
+    code = check_question(work, question)
+    happened = sa.select(
+        Event.profile_id, sa.type_coerce(Event.at, sa.BigInteger), sa.func.coalesce(Event.amount, 0)
+    ).where(Event.type_code == code, Event.profile_id.is_not(None), *_span(Event.at, start, end))
+    return _columns(work.session, happened.order_by(Event.at, Event.id), 3)
+
+
+def check_question(work: Work, question: Question) -> int | None:
+    """The code of the event that converts, ``None`` for orders; raises ``NotFound`` for a type nobody has sent."""
+    if question.conversion == "order":
+        return None
     code = codes.known_codes(work, codes.EVENT).get(question.conversion)
     if code is None:
         raise NotFound(
@@ -89,10 +104,7 @@ def _conversions(work: Work, question: Question, start: int | None, end: int | N
             path=("question", "conversion"),
             next_step="use `order`, or the type of an event that has been taken in",
         )
-    happened = sa.select(
-        Event.profile_id, sa.type_coerce(Event.at, sa.BigInteger), sa.func.coalesce(Event.amount, 0)
-    ).where(Event.type_code == code, Event.profile_id.is_not(None), *_span(Event.at, start, end))
-    return _columns(work.session, happened.order_by(Event.at, Event.id), 3)
+    return code
 
 
 def _span(column: Any, start: int | None, end: int | None) -> list[sa.ColumnElement[bool]]:
@@ -105,7 +117,7 @@ def _span(column: Any, start: int | None, end: int | None) -> list[sa.ColumnElem
     return out
 
 
-def _columns(session: ScopedSession, statement: sa.Select[Any], width: int) -> list[IntArray]:
+def _columns(session: ScopedSession, statement: Any, width: int) -> list[IntArray]:
     """The rows as integer columns, read in blocks so that no list of all rows ever stands in memory."""
     blocks = [np.empty((0, width), np.int64)]
     result = session.execute(statement, execution_options={"yield_per": 100_000})
@@ -115,20 +127,42 @@ def _columns(session: ScopedSession, statement: sa.Select[Any], width: int) -> l
     return [np.ascontiguousarray(table[:, at]) for at in range(width)]
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one model, with these checked settings, gave for a set of paths."""
+
+    model: str
+    settings: BaseModel
+    credits: Credits
+
+
+def check_model(
+    work: Work, model: str, settings: Mapping[str, Any], *, path: tuple[PathSegment, ...] = ()
+) -> tuple[Registered[AttributionModel], Any]:
+    """The model and its checked settings; ``PluginOff``, ``NotFound`` and ``Refusals`` name the place below ``path``."""
+    try:
+        entry = work.plugins.attribution_model(model)
+    except DomainError as error:
+        error.path = (*path, "name")
+        raise
+    return entry, validate_settings(entry.manifest, settings, path=(*path, "settings"))
+
+
 def attribute(
     work: Work, model: str, settings: Mapping[str, Any], question: Question, paths: Paths | None = None
 ) -> AttributionRun:
     """Run a model and keep the answer. ``paths`` may be handed over when several models answer one question."""
-    entry = work.plugins.attribution_model(model)
-    try:
-        checked = entry.manifest.settings.model_validate(dict(settings))
-    except ValidationError as error:
-        raise Refusals(InvalidInput(part["msg"], path=("settings", *part["loc"])) for part in error.errors()) from None
+    entry, checked = check_model(work, model, settings)
     paths = paths if paths is not None else read_paths(work, question)
-    credits = entry.thing.credit(paths, checked)
+    return keep(work, question, paths, Answer(model, checked, entry.thing.credit(paths, checked)))
+
+
+def keep(work: Work, question: Question, paths: Paths, answer: Answer) -> AttributionRun:
+    """Write an answer down: the run with its summary, and what each channel that was touched has earned."""
+    credits = answer.credits
     run = AttributionRun(
-        model=model,
-        settings=checked.model_dump(mode="json"),
+        model=answer.model,
+        settings=answer.settings.model_dump(mode="json"),
         question=question.model_dump(mode="json"),
         summary=summarise(paths),
         conversions=float(credits.conversions.sum()),
@@ -151,9 +185,8 @@ def attribute(
                 )
             )
     work.session.flush()
-    record(
-        work, "attribution.run", "attribution_run", str(run.id), after={"model": model, "paths": run.summary["paths"]}
-    )
+    seen = {"model": answer.model, "paths": run.summary["paths"]}
+    record(work, "attribution.run", "attribution_run", str(run.id), after=seen)
     return run
 
 
