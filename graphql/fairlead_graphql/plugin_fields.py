@@ -10,11 +10,13 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import strawberry
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
-from fairlead.plugins.extensions import GraphQLRegistry
+from fairlead.plugins.extensions import BatchField, GraphQLRegistry
 from fairlead.plugins.manager import Plugins
+from fairlead_graphql.listing import batched
 from fairlead_graphql.policy import FIELDS, camel
 
 
@@ -27,7 +29,10 @@ def add_plugin_fields(plugins: Plugins) -> list[Any]:
     targets = _targets()
     types: list[Any] = []
     for registry in plugins.graphql_registries():
-        for type_name, name, field, permission in registry.fields:
+        batches = [
+            (one.type_name, one.name, _batch_field(one, registry), one.permission) for one in registry.batch_fields
+        ]
+        for type_name, name, field, permission in (*registry.fields, *batches):
             if type_name not in targets:
                 raise FieldClash(
                     f"plugin {registry.plugin!r} adds {name!r} to {type_name!r}, which is none of {', '.join(sorted(targets))}"
@@ -43,6 +48,24 @@ def _targets() -> dict[str, StrawberryObjectDefinition]:
     from fairlead_graphql.schema import Query
 
     return {type_.__name__: type_.__strawberry_definition__ for type_ in (Client, Profile, Query)}  # type: ignore[attr-defined]
+
+
+def _batch_field(one: BatchField, registry: GraphQLRegistry) -> StrawberryField:
+    """A field looked up once for all rows of a page; an object that was read alone is a page of one."""
+
+    def resolve(root: Any, info: strawberry.Info) -> Any:
+        work = info.context.work(root.client_id)
+        if "_batch" in vars(root):
+            key = ("plugin", registry.plugin, one.name)
+            return batched(root, key, lambda numbers: one.resolve(work, numbers), lambda: one.missing)
+        return one.resolve(work, [root.client_id]).get(root.client_id, one.missing)
+
+    # Written out, since the names here are not those of the resolver's module.
+    returns = one.returns if one.missing is not None else one.returns | None
+    resolve.__annotations__ = {"root": Any, "info": strawberry.Info, "return": returns}
+    made = strawberry.field(resolver=resolve, description=one.description)
+    assert isinstance(made, StrawberryField)
+    return made
 
 
 def _add(
