@@ -67,6 +67,53 @@ print(json.dumps({
 database.dispose()
 """
 
+ASK = """
+import json, sys
+from fairlead.clients import service
+from fairlead.clients.plugin_sets import set_plugin
+from fairlead.customers.model import Profile
+from fairlead.governance.permissions import PERMISSIONS, Principal
+from fairlead.plugins.manager import Plugins
+from fairlead.runtime import Fairlead
+from fairlead.settings import Settings
+from fairlead.storage import migrate
+from fairlead.storage.crypto import Keyring, Vault
+from fairlead.storage.database import Database
+from fairlead.testing import FakeClock
+from fairlead_acme_loyalty import points
+from fairlead_graphql.context import Context
+from fairlead_graphql.schema import build_schema
+
+QUERY = '{ client(slug: "%s") { acmePointsOutstanding profiles(first: 5) { nodes { acmePoints } } } }'
+
+plugins = Plugins.discover(environ={"FAIRLEAD_PLUGINS_ONLY": "acme_loyalty"}, policy="strict")
+database, clock = Database(sys.argv[1]), FakeClock()
+migrate.upgrade(database, plugins.migrations())
+runtime = Fairlead(Settings(database_url=sys.argv[1]), database, Vault(Keyring.generate("k")), plugins, clock=clock)
+with runtime.agency_work("test") as work:
+    agency = service.create_agency(work, "main", "Agency")
+    on, off = (service.create_client(work, agency.id, slug, slug).id for slug in ("with", "without"))
+with runtime.work(on) as work:
+    set_plugin(work, plugins, "acme_loyalty", True)
+runtime.forget()
+for client in (on, off):
+    with runtime.work(client) as work:
+        people = [Profile(state="active", created_at=clock.now, changed_at=clock.now) for _ in range(4)]
+        work.session.add_all(people)
+        work.session.flush()
+        for number, person in enumerate(people[:3], 1):
+            points.grant(work.session, client, person.id, number * 10, clock.now)
+calls, original = [], points.balances
+points.balances = lambda *given: calls.append(len(given[2])) or original(*given)
+schema, answers = build_schema(plugins), {}
+for slug in ("with", "without"):
+    principal = Principal(1, 1, agency.id, "test", everywhere=PERMISSIONS)
+    with Context(runtime, principal) as context:
+        result = schema.execute_sync(QUERY % slug, context_value=context)
+    answers[slug] = {"data": result.data, "codes": sorted({e.extensions["code"] for e in result.errors or []})}
+print(json.dumps({"answers": answers, "calls": calls}))
+"""
+
 REMOVE = """
 import sys
 from fairlead.plugins.manager import Plugins
@@ -177,3 +224,13 @@ def test_it_is_used_and_can_be_taken_away(site: Path, url: str) -> None:
 
     python(site, "-c", REMOVE, url)
     assert tables(url) == {}
+
+
+def test_its_fields_answer_where_the_plugin_is_on(site: Path, url: str) -> None:
+    found = json.loads(python(site, "-c", ASK, url))
+    client = found["answers"]["with"]["data"]["client"]
+    assert found["answers"]["with"]["codes"] == []
+    assert client["acmePointsOutstanding"] == 60
+    assert sorted(node["acmePoints"] for node in client["profiles"]["nodes"]) == [0, 10, 20, 30]
+    assert found["calls"] == [4], "one look-up for the whole page"
+    assert found["answers"]["without"]["codes"] == ["PLUGIN_OFF"]
