@@ -70,7 +70,7 @@ CONSENTS = {
     "state": {"column": "state"},
     "identities": [{"kind": "taobao_user", "column": "user_id"}],
 }
-CART_NOT_BOUGHT = {"all": [{"fact": {"event": "cart"}}, {"none": [{"fact": {"event": "buy"}}]}]}
+CART_NOT_BOUGHT = {"all": [{"fact": {"type": "cart"}}, {"none": [{"fact": {"type": "buy"}}]}]}
 GRAPH = {
     "nodes": [
         {"id": "start", "kind": "trigger_segment", "settings": {"segment": "cart_not_bought"}},
@@ -78,13 +78,13 @@ GRAPH = {
         {
             "id": "keen",
             "kind": "condition",
-            "settings": {"rule": {"fact": {"event": "cart", "aggregate": {"function": "count", "op": "gte", "value": 2}}}},
+            "settings": {"rule": {"fact": {"type": "cart", "aggregate": {"function": "count", "op": "gte", "value": 2}}}},
         },
         {"id": "remind", "kind": "send", "settings": {"account": "站内消息", "template": "cart_reminder"}},
         {
             "id": "bought",
             "kind": "goal",
-            "settings": {"rule": {"fact": {"event": "buy", "window": {"within_days": 3}}}, "days": 2, "every_minutes": 720},
+            "settings": {"rule": {"fact": {"type": "buy", "window": {"within_days": 3}}}, "days": 2, "every_minutes": 720},
         },
         {"id": "end", "kind": "exit"},
     ],
@@ -110,7 +110,7 @@ def run_public_data(stage: Stage, data: Path) -> dict[str, Any]:
     stage.bring_in(SHOP, _write_consents(behaviour, stage.folder / "consents.csv"), CONSENTS)
     stage.bring_in(BRAND, data / "attribution_touchpoints" / "touchpoints.csv.gz", TOUCHES)
 
-    buyers = stage.segment(SHOP, "buyers", "买家", {"fact": {"event": "buy"}})
+    buyers = stage.segment(SHOP, "buyers", "买家", {"fact": {"type": "buy"}})
     cart = stage.segment(SHOP, "cart_not_bought", "加购未购买", CART_NOT_BOUGHT)
     stage.connect(
         SHOP, "console", "站内消息", {"path": str((stage.folder / "messages.jsonl").resolve())}, platform="taobao", account_type="shop"

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 
 from fairlead.audiences.scores import run_scoring
 from fairlead.customers.blocking import block_identity
@@ -169,7 +168,7 @@ MAPPINGS: dict[str, dict[str, Any]] = {
 }
 CART_NOT_BOUGHT = {
     "all": [
-        {"fact": {"event": "cart", "window": {"within_days": 60}}},
+        {"fact": {"type": "cart", "window": {"within_days": 60}}},
         {"none": [{"order": {"window": {"within_days": 60}, "where": [{"field": "status", "op": "in", "value": ["paid", "finished"]}]}}]},
     ]
 }
@@ -247,7 +246,7 @@ def run_sample_shop(stage: Stage) -> dict[str, Any]:
         "journey": stage.journey_counts(SHOP, version),
         **stage.messages(SHOP),
         "mails_received": received,
-        "profiles_scored": int(np.size(scores.profiles)),
+        "profiles_scored": scores.profiles,
         "clients": {SHOP: {**shop, "plugins": len(SHOP_PLUGINS)}, BRAND: {**brand, "plugins": len(BRAND_PLUGINS)}},
     }
 

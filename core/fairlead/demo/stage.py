@@ -104,10 +104,7 @@ class Stage:
     def segment(self, client: str, name: str, title: str, rule: Mapping[str, Any]) -> int:
         """Make a segment, fill it, and say how many people are in it."""
         with self.runtime.work(client) as work:
-            segment = create_segment(work, name, title, rule)
-            refresh_segment(work, segment.id)
-            work.session.refresh(segment)
-            return segment.head_count
+            return refresh_segment(work, create_segment(work, name, title, rule).id).head_count
 
     def journey(self, client: str, name: str, title: str, graph: Mapping[str, Any]) -> int:
         """Draw a journey and activate it."""

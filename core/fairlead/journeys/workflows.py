@@ -45,7 +45,7 @@ def _tick(runtime: Fairlead, engine: Engine) -> int:
     count = 0
     for client in each_active_client(runtime):
         with runtime.reading(client.id) as work:
-            busy = work.session.scalar(sa.select(sa.exists().where(Journey.state == "active")))
+            busy = work.session.scalar(sa.select(Journey.id).where(Journey.state == "active").limit(1)) is not None
         if busy:
             enqueue_advance(engine, client.id)
             count += 1

@@ -12,8 +12,10 @@ import fairlead.insights.model
 import fairlead.journeys.model
 import fairlead.messaging.model
 import fairlead.storage.ids  # noqa: F401
+from fairlead.engine.heartbeat import heartbeat_table
 from fairlead.storage.base import Base, tenant_tables
 
 metadata = Base.metadata
+executors = heartbeat_table(metadata)
 
-__all__ = ["metadata", "tenant_tables"]
+__all__ = ["executors", "metadata", "tenant_tables"]

@@ -71,6 +71,7 @@ APPEND_ONLY = ("audit_entry",)
 SHARED = (
     "agency",
     "api_token",
+    "engine_executor",
     "id_block",
     "idempotency_record",
     "member",
@@ -221,6 +222,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("client_id", "fingerprint", name=op.f("uq_consent_record_client_id_fingerprint")),
     )
     op.create_index("ix_consent_record_profile", "consent_record", ["client_id", "profile_id", "at"], unique=False)
+    op.create_table(
+        "engine_executor",
+        sa.Column("executor_id", sa.Text(), nullable=False),
+        sa.Column("heartbeat_at", sa.BigInteger(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("hostname", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("executor_id", name=op.f("pk_engine_executor")),
+    )
     op.create_table(
         "event",
         sa.Column("client_id", sa.BigInteger(), nullable=False),
@@ -1026,6 +1035,7 @@ def downgrade() -> None:
         postgresql_where=sa.text("import_id IS NOT NULL"),
     )
     op.drop_table("event")
+    op.drop_table("engine_executor")
     op.drop_index("ix_consent_record_profile", table_name="consent_record")
     op.drop_table("consent_record")
     op.drop_table("consent")
