@@ -26,8 +26,8 @@ IntArray = npt.NDArray[np.int64]
 class NodeBatch:
     """People standing on one node of one journey version; all arrays have shape ``(people,)``.
 
-    ``now`` and the entries of ``entered_at`` (when each came to this node) are epoch milliseconds UTC. ``session`` is the
-    one of the running transaction, scoped to the client.
+    ``now`` and the entries of ``entered_at`` (when each came to this node) are epoch milliseconds UTC. ``session`` is
+    the one of the running transaction, scoped to the client.
     """
 
     client_id: int
