@@ -12,6 +12,12 @@ from collections.abc import Iterable, Sequence
 PathSegment = str | int
 
 
+class Verbatim(str):
+    """A path segment that is the caller's own word, such as a node's id or a key in a JSON object: never respelled."""
+
+    __slots__ = ()
+
+
 class DomainError(Exception):
     """A refusal that a caller is meant to see; anything else is a bug and is masked at the API."""
 

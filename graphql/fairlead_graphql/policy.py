@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import strawberry
 
+from fairlead.errors import Verbatim
+
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
@@ -76,6 +78,8 @@ def agency_field(
 
 
 def camel(name: str) -> str:
-    """A Python name as the schema spells it."""
+    """A Python name as the schema spells it; what is not ours to spell stays."""
+    if isinstance(name, Verbatim):
+        return str(name)
     head, *rest = name.split("_")
     return head + "".join(part[:1].upper() + part[1:] for part in rest)

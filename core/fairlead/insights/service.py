@@ -139,7 +139,7 @@ class Answer:
 def check_model(
     work: Work, model: str, settings: Mapping[str, Any], *, path: tuple[PathSegment, ...] = ()
 ) -> tuple[Registered[AttributionModel], Any]:
-    """The model and its checked settings; ``PluginOff``, ``NotFound`` and ``Refusals`` name the place below ``path``."""
+    """The model and its checked settings; ``PluginOff``, ``NotFound`` and ``Refusals`` have paths below ``path``."""
     try:
         entry = work.plugins.attribution_model(model)
     except DomainError as error:

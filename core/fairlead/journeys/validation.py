@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from fairlead.audiences.checks import check_rule
-from fairlead.audiences.rules import parse_rule
+from fairlead.audiences.rules import Rule, parse_rule
 from fairlead.channels.service import find_account
-from fairlead.errors import DomainError, InvalidInput, Refusals
+from fairlead.errors import DomainError, InvalidInput, Refusals, Verbatim
 from fairlead.journeys.graph import Graph
 from fairlead.journeys.nodes import (
     TRIGGERS,
@@ -41,7 +41,7 @@ def check_graph(work: Work, graph: Graph) -> None:
         except Refusals as error:
             problems.extend(error.errors)
         except DomainError as error:
-            error.path = ("graph", "nodes", part.id, "kind")
+            error.path = ("graph", "nodes", Verbatim(part.id), "kind")
             problems.append(error)
     for at, (node, settings) in nodes.items():
         part = graph.nodes[at]
@@ -58,14 +58,16 @@ def _structure(graph: Graph) -> Iterator[DomainError]:
     for part in graph.nodes:
         if part.id in seen:
             yield InvalidInput(
-                f"two nodes are called {part.id!r}", path=("graph", "nodes", part.id), next_step="rename one"
+                f"two nodes are called {part.id!r}", path=("graph", "nodes", Verbatim(part.id)), next_step="rename one"
             )
         seen.add(part.id)
     triggers = [part.id for part in graph.nodes if part.kind in TRIGGERS]
     if not triggers:
         yield InvalidInput("the journey has no trigger", path=("graph",), next_step=f"add one of {', '.join(TRIGGERS)}")
     for extra in triggers[1:]:
-        yield InvalidInput("a journey has one trigger", path=("graph", "nodes", extra), next_step="remove this one")
+        yield InvalidInput(
+            "a journey has one trigger", path=("graph", "nodes", Verbatim(extra)), next_step="remove this one"
+        )
     for number, edge in enumerate(graph.edges):
         for end in (edge.source, edge.target):
             if end not in seen:
@@ -81,36 +83,66 @@ def _structure(graph: Graph) -> Iterator[DomainError]:
 def _settings(node: JourneyNode, data: dict[str, Any], node_id: str) -> BaseModel:
     try:
         return node.manifest.settings.model_validate(data)
+    except Refusals as error:
+        # A rule in the settings refuses by itself, with paths into the rule.
+        raise Refusals(_at(node_id, (_below("rule", one) for one in error.errors))) from None
     except ValidationError as error:
-        raise Refusals(
-            InvalidInput(part["msg"], path=("graph", "nodes", node_id, "settings", *part["loc"]))
-            for part in error.errors()
-        ) from None
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        raise Refusals(_at(node_id, (InvalidInput(part["msg"], path=part["loc"]) for part in found))) from None
 
 
 def _references(work: Work, settings: Any) -> Iterator[DomainError]:
     try:
         if isinstance(settings, ConditionSettings | GoalSettings):
-            check_rule(work, settings.parsed())
+            yield from _unfit(work, settings.parsed(), "rule")
         elif isinstance(settings, SegmentTriggerSettings):
-            check_rule(work, parse_rule({"segment": {"name": settings.segment}}))
+            yield from _unfit(work, parse_rule({"segment": {"name": settings.segment}}), "segment")
         elif isinstance(settings, SendSettings):
+            yield from _account(work, settings.account)
             find_template(work, settings.template)
-            account = find_account(work, settings.account)
-            channel = work.plugins.channel(account.channel)
-            if Capability.MESSAGES not in channel.manifest.capabilities:
-                yield InvalidInput(
-                    f"the channel {account.channel!r} sends no messages", next_step="choose an account that does"
-                )
     except Refusals as error:
         yield from error.errors
     except DomainError as error:
         yield error
 
 
-def _at(node_id: str, problems: Iterator[DomainError]) -> Iterator[DomainError]:
+def _account(work: Work, name: str) -> Iterator[DomainError]:
+    try:
+        account = find_account(work, name)
+        channel = work.plugins.channel(account.channel)
+    except DomainError as error:
+        error.path = ("account",)
+        yield error
+        return
+    if Capability.MESSAGES not in channel.manifest.capabilities:
+        yield InvalidInput(
+            f"the channel {account.channel!r} sends no messages",
+            path=("account",),
+            next_step="choose an account that does",
+        )
+
+
+def _unfit(work: Work, rule: Rule, setting: str) -> Iterator[DomainError]:
+    try:
+        check_rule(work, rule)
+    except Refusals as error:
+        for one in error.errors:
+            if setting == "segment":
+                one.path = ("segment",)
+                yield one
+            else:
+                yield _below(setting, one)
+
+
+def _below(setting: str, problem: DomainError) -> DomainError:
+    problem.path = (setting, *problem.path)
+    return problem
+
+
+def _at(node_id: str, problems: Iterable[DomainError]) -> Iterator[DomainError]:
     for problem in problems:
-        problem.path = ("graph", "nodes", node_id, "settings", *problem.path)
+        place = (Verbatim(step) if isinstance(step, str) else step for step in problem.path)
+        problem.path = ("graph", "nodes", Verbatim(node_id), "settings", *place)
         yield problem
 
 
@@ -120,14 +152,14 @@ def _outlets(graph: Graph, at: int, outlets: tuple[str, ...]) -> Iterator[Domain
     for name in sorted(used - set(outlets)):
         yield InvalidInput(
             f"node {part.id!r} has no outlet {name!r}",
-            path=("graph", "nodes", part.id),
+            path=("graph", "nodes", Verbatim(part.id)),
             next_step=f"its outlets are: {', '.join(outlets) or 'none'}",
         )
     for name in outlets:
         if name not in used:
             yield InvalidInput(
                 f"nothing follows outlet {name!r} of node {part.id!r}",
-                path=("graph", "nodes", part.id),
+                path=("graph", "nodes", Verbatim(part.id)),
                 next_step="draw an edge from it, to an exit if the journey ends here",
             )
 
@@ -146,7 +178,7 @@ def _reach(graph: Graph) -> Iterator[DomainError]:
         if at not in seen:
             yield InvalidInput(
                 f"nobody can reach node {part.id!r}",
-                path=("graph", "nodes", part.id),
+                path=("graph", "nodes", Verbatim(part.id)),
                 next_step="draw an edge to it, or remove it",
             )
 
@@ -178,7 +210,7 @@ def _loops(graph: Graph) -> Iterator[DomainError]:
                 name = graph.nodes[following].id
                 yield InvalidInput(
                     f"node {name!r} is in a loop that never waits",
-                    path=("graph", "nodes", name),
+                    path=("graph", "nodes", Verbatim(name)),
                     next_step="put a wait into the loop",
                 )
                 return

@@ -13,7 +13,7 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
-from fairlead.errors import InvalidInput, PathSegment, Refusals
+from fairlead.errors import InvalidInput, PathSegment, Refusals, Verbatim
 from fairlead.plugins.manifest import Manifest
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -125,7 +125,7 @@ def _refusals(manifest: Manifest, error: ValidationError, path: tuple[PathSegmen
         reason = "not acceptable" if quiet and item["type"] in ("value_error", "assertion_error") else item["msg"]
         yield InvalidInput(
             f"{manifest.name}: {name}: {reason}",
-            path=(*path, *place),
+            path=(*path, *(Verbatim(step) if isinstance(step, str) else step for step in place)),
             next_step="compare with the settings schema of the plugin",
         )
 
