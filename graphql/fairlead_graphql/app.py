@@ -9,7 +9,7 @@ from typing import Any
 import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Scope
 from starlette.websockets import WebSocket
@@ -85,6 +85,7 @@ def build_app(runtime: Fairlead, *, own: bool = False) -> Starlette:
     app = Starlette(
         routes=[
             *page.routes(),
+            *([Route("/", _to_graphiql)] if settings.graphiql else []),
             Route("/graphql", door),
             *routes(runtime),
         ],
@@ -94,6 +95,10 @@ def build_app(runtime: Fairlead, *, own: bool = False) -> Starlette:
     app.router.redirect_slashes = False
     app.state.runtime, app.state.schema, app.state.door = runtime, schema, door
     return app
+
+
+async def _to_graphiql(_request: Request) -> Response:
+    return RedirectResponse("/graphiql", 307)
 
 
 def bearer(scope: Scope, payload: Mapping[str, Any] | None) -> str | None:

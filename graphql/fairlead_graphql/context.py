@@ -7,11 +7,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from fairlead.clients.service import ClientRef
-from fairlead.errors import Unauthenticated
+from fairlead.errors import NotFound, Unauthenticated
 from fairlead.governance.permissions import Anonymous, Principal
 from fairlead.runtime import Fairlead
 from fairlead.work import Work
 from fairlead_graphql.door.principal import Anonymous as Stranger
+from fairlead_graphql.interruption import stopped_at_deadline
 
 if TYPE_CHECKING:
     import strawberry
@@ -26,6 +27,8 @@ class Context:
         self.runtime = runtime
         self.principal = principal
         self.request_id = request_id
+        self.shown_once: dict[int, str] = {}
+        """Secrets that a mutation of this operation made, by row: shown in its payload and kept nowhere."""
         self._open = ExitStack()
         self._works: dict[int, Work] = {}
         self._agency: Work | None = None
@@ -42,9 +45,14 @@ class Context:
             raise Unauthenticated("a token is needed", next_step="send `Authorization: Bearer <token>`")
         return self.principal
 
-    def client(self, slug: str, permission: str) -> ClientRef:
-        """The client, if the caller has the permission there. Raises ``NotFound`` where it does not exist for them."""
-        found = self.runtime.client(slug)
+    def client(self, client: int | str, permission: str) -> ClientRef:
+        """The client by slug or number, if the caller has the permission there.
+
+        Raises ``NotFound`` where it does not exist for them.
+        """
+        found = self.runtime.client(client)
+        if found.agency_id != self.member.agency_id:
+            raise NotFound("there is no such client for you")
         self.member.require(permission, found.id)
         return found
 
@@ -59,6 +67,7 @@ class Context:
             work = self._open.enter_context(
                 self.runtime.reading(client_id, actor=self.actor, request_id=self.request_id)
             )
+            self._open.enter_context(stopped_at_deadline(work.session))
             self._works[client_id] = work
         return work
 

@@ -24,6 +24,8 @@ def split_global(text: str, *, path: tuple[PathSegment, ...] = ("id",)) -> tuple
         )
         if not name.isidentifier() or not number.isascii() or not number.isdigit() or len(number) > 19:
             raise ValueError
+        if int(number) >= 2**63:
+            raise ValueError
     except (ValueError, binascii.Error):
         raise InvalidInput(
             "this is no id of ours", path=path, next_step="use an id from an answer, unchanged"

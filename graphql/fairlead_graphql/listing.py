@@ -85,7 +85,7 @@ class Plan:
     @property
     def name(self) -> str:
         """The schema's name of the type."""
-        return str(self.type_.__strawberry_definition__.name)  # type: ignore[attr-defined]
+        return str(self.type_.__strawberry_definition__.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,21 +137,27 @@ def read_page(
     rows = rows[: page.size]
     if page.backward:
         rows = rows[::-1]
-    objects = reader.objects(rows)
     cursors = [_cursor(row[1], row[0]) for row in rows]
-    connection = object.__new__(Connection)
-    connection.nodes = objects
-    connection.edges = [_edge(node, cursor) for node, cursor in zip(objects, cursors, strict=True)]
-    connection.page_info = PageInfo(
-        has_next_page=more if not page.backward else page.before is not None,
-        has_previous_page=more if page.backward else page.after is not None,
-        start_cursor=cursors[0] if cursors else None,
-        end_cursor=cursors[-1] if cursors else None,
-    )
-    connection.total_count = None
+    connection = _connection(list(zip(reader.objects(rows), cursors, strict=True)), page, more)
     if "totalCount" in selection:
         counted = query.with_only_columns(sa.func.count(), maintain_column_froms=True)
         connection.total_count = work.session.execute(counted).scalar_one()
+    return connection
+
+
+def list_page(items: Sequence[tuple[str, T]], page: Page, selection: Selection) -> Connection[T]:
+    """One page of a list that is in memory: pairs of a unique key and the row, in the order of the keys."""
+    found = [
+        pair
+        for pair in items
+        if (page.after is None or pair[0] > str(page.after[0]))
+        and (page.before is None or pair[0] < str(page.before[0]))
+    ]
+    more = len(found) > page.size
+    found = found[-page.size :] if page.backward else found[: page.size]
+    connection = _connection([(row, _cursor(key, 0)) for key, row in found], page, more)
+    if "totalCount" in selection:
+        connection.total_count = len(items)
     return connection
 
 
@@ -215,13 +221,16 @@ def read_nested(
 
 
 def _forward_page(items: list[tuple[Any, str]], page: Page) -> Connection[Any]:
-    more, items = len(items) > page.size, items[: page.size]
+    return _connection(items[: page.size], page, len(items) > page.size)
+
+
+def _connection(items: list[tuple[Any, str]], page: Page, more: bool) -> Connection[Any]:
     connection = object.__new__(Connection)
     connection.nodes = [item for item, _ in items]
     connection.edges = [_edge(item, cursor) for item, cursor in items]
     connection.page_info = PageInfo(
-        has_next_page=more,
-        has_previous_page=page.after is not None,
+        has_next_page=more if not page.backward else page.before is not None,
+        has_previous_page=more if page.backward else page.after is not None,
         start_cursor=items[0][1] if items else None,
         end_cursor=items[-1][1] if items else None,
     )
@@ -230,7 +239,7 @@ def _forward_page(items: list[tuple[Any, str]], page: Page) -> Connection[Any]:
 
 
 def batched(item: Any, key: Any, load: Callable[[Sequence[int]], Mapping[int, T]], empty: Callable[[], T]) -> T:
-    """A nested value of ``item``, loaded for all rows of its page at the first call: ``load(numbers)`` by row number."""
+    """A nested value of ``item``, loaded for all rows of its page at the first call by ``load(numbers)``."""
     batch: _Batch = item.__dict__["_batch"]
     found = batch.kept.get(key)
     if found is None:
@@ -312,7 +321,7 @@ def _beyond(key: Any, identity: Any, mark: tuple[Any, int], less: bool) -> sa.Co
     if isinstance(getattr(key, "type", None), Instant) and isinstance(value, int):
         value = from_millis(value)
     if key is identity:
-        return identity < number if less else identity > number
+        return sa.and_(identity < number if less else identity > number)
     if less:
         return sa.or_(key < value, sa.and_(key == value, identity < number))
     return sa.or_(key > value, sa.and_(key == value, identity > number))
@@ -355,6 +364,7 @@ __all__ = [
     "Plan",
     "batched",
     "empty_connection",
+    "list_page",
     "page_of",
     "read_all",
     "read_by",

@@ -1,7 +1,8 @@
 """Mutations: one input, one payload, refusals as data. What is refused changes nothing; the same key is done once.
 
-An action is a function ``(work, input) -> answer`` in a writing unit of work; its answer is JSON (ids), kept under the
-idempotency key. ``present`` turns the answer into the payload afterwards, reading only what the operation asks for.
+An action is a function ``(work, input) -> answer`` in a writing unit of work, or ``(work, input, context)`` when it
+needs more than the database; its answer is JSON (ids), kept under the idempotency key. ``present`` turns the answer
+into the payload afterwards, reading only what the operation asks for.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import inspect
 from collections.abc import Callable
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import orjson
 import strawberry
@@ -19,9 +21,10 @@ from fairlead.errors import DomainError, Refusals
 from fairlead.governance.idempotency import once, remember
 from fairlead.work import Work
 from fairlead_graphql.context import Context
-from fairlead_graphql.policy import MUTATIONS, camel
+from fairlead_graphql.policy import MEMBER, MUTATIONS, camel
 from fairlead_graphql.selection import Selection, selection_of
 
+T = TypeVar("T")
 Answer = dict[str, Any]
 Action = Callable[..., Answer]
 Present = Callable[[Context, int | None, Answer, Selection], Any]
@@ -57,11 +60,13 @@ def client_mutation(
     """A mutation at one client; its input has ``client`` (the slug) and ``idempotency_key``."""
 
     def make(action: Action) -> Any:
+        name, call = camel(action.__name__), _with_context(action)
+
         def act(context: Context, given: Any) -> tuple[int | None, Answer]:
             client = context.client(given.client, permission)
 
             def run(work: Work) -> Answer:
-                return _once(work, action, given)
+                return only_once(work, name, given, lambda: call(work, given, context))
 
             answer = context.runtime.run(client.id, run, actor=context.member, request_id=context.request_id)
             return client.id, answer
@@ -74,19 +79,47 @@ def client_mutation(
 def agency_mutation(
     permission: str, *, payload: type[Any], present: Present, description: str
 ) -> Callable[[Action], Any]:
-    """A mutation of the agency itself; its input has ``idempotency_key``."""
+    """A mutation of the agency itself; its input has ``idempotency_key``.
+
+    With ``MEMBER`` as permission any token may ask, and the service decides.
+    """
 
     def make(action: Action) -> Any:
+        name, call = camel(action.__name__), _with_context(action)
+
         def act(context: Context, given: Any) -> tuple[int | None, Answer]:
-            context.require(permission)
-
-            def run(work: Work) -> Answer:
-                return _once(work, action, given)
-
-            answer = context.runtime.run_agency(
-                action.__name__, run, actor=context.member, request_id=context.request_id
-            )
+            if permission == MEMBER:
+                _ = context.member
+            else:
+                context.require(permission)
+            answer = _agency_run(context, name, given, lambda work: call(work, given, context))
             return None, answer
+
+        return _field(action, act, permission, payload, present, description)
+
+    return make
+
+
+def place_mutation(
+    permission: str, *, payload: type[Any], present: Present, description: str
+) -> Callable[[Action], Any]:
+    """A mutation of what exists at clients and at the agency, such as roles; its input has ``client`` and a key.
+
+    ``client`` is null for the agency, and the permission is needed at that place. The action is
+    ``(work, input, client_id)`` in agency-wide work.
+    """
+
+    def make(action: Action) -> Any:
+        name = camel(action.__name__)
+
+        def act(context: Context, given: Any) -> tuple[int | None, Answer]:
+            slug = or_none(given.client)
+            if slug is None:
+                context.require(permission)
+                client_id = None
+            else:
+                client_id = context.client(slug, permission).id
+            return client_id, _agency_run(context, name, given, lambda work: action(work, given, client_id))
 
         return _field(action, act, permission, payload, present, description)
 
@@ -111,16 +144,35 @@ def outside_mutation(
     return make
 
 
-def _once(work: Work, action: Action, given: Any) -> Answer:
-    key = getattr(given, "idempotency_key", None)
-    if not key:
-        return action(work, given)
-    kept = once(work, camel(action.__name__), key, as_json(given))
+def only_once(work: Work, name: str, given: Any, call: Callable[[], Answer]) -> Answer:
+    """The answer of ``call``, or the one kept under the input's idempotency key. ``name`` is the mutation's."""
+    key = or_none(getattr(given, "idempotency_key", None))
+    if key is None:
+        return call()
+    kept = once(work, name, key, as_json(given))
     if kept is not None:
         return kept
-    answer = action(work, given)
+    answer = call()
     remember(work, key, answer)
     return answer
+
+
+def or_none(value: T | Any) -> T | None:
+    """What was given; ``None`` for null and for nothing at all."""
+    return None if value is strawberry.UNSET else value
+
+
+def _agency_run(context: Context, name: str, given: Any, call: Callable[[Work], Answer]) -> Answer:
+    def run(work: Work) -> Answer:
+        return only_once(work, name, given, lambda: call(work))
+
+    return context.runtime.run_agency(name, run, actor=context.member, request_id=context.request_id)
+
+
+def _with_context(action: Action) -> Action:
+    if len(inspect.signature(action).parameters) == 3:
+        return action
+    return lambda work, given, _context: action(work, given)
 
 
 def _field(
@@ -149,19 +201,19 @@ def _field(
     return strawberry.mutation(resolver=resolver, description=description)
 
 
-def refused(payload: type[Any], error: DomainError) -> Any:
+def refused(payload: type[T], error: DomainError) -> T:
     """The payload of a refusal: its errors, everything else null."""
     item = object.__new__(payload)
-    for one in dataclasses.fields(payload):
+    for one in dataclasses.fields(payload):  # type: ignore[arg-type]
         item.__dict__[one.name] = None
     item.__dict__["errors"] = user_errors(error)
     return item
 
 
-def done(payload: type[Any], **values: Any) -> Any:
+def done(payload: type[T], **values: Any) -> T:
     """The payload of a success."""
     item = object.__new__(payload)
-    for one in dataclasses.fields(payload):
+    for one in dataclasses.fields(payload):  # type: ignore[arg-type]
         item.__dict__[one.name] = values.get(one.name)
     item.__dict__["errors"] = []
     return item
@@ -196,7 +248,10 @@ __all__ = [
     "as_json",
     "client_mutation",
     "done",
+    "only_once",
+    "or_none",
     "outside_mutation",
+    "place_mutation",
     "refused",
     "user_errors",
 ]

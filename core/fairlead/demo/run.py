@@ -100,7 +100,7 @@ def _lines(result: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 def _serve(settings: Settings, token: str, port: int, console: Console) -> None:
     import uvicorn
 
-    console.print(f"\n[bold]GraphiQL[/bold]   http://127.0.0.1:{port}/graphql", highlight=False)
+    console.print(f"\n[bold]GraphiQL[/bold]   http://127.0.0.1:{port}/graphiql", highlight=False)
     console.print(f"[bold]Token[/bold]      {token}   (an admin of the demo agency; it is shown only here)", highlight=False)
     console.print("Ctrl-C stops the server. The data stays in", settings.database_file or "the database you named", highlight=False)
     uvicorn.run(

@@ -7,6 +7,8 @@ PostgreSQL's row-level security is the second lock, set at the beginning of each
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,6 +42,17 @@ class ScopedSession(Session):
     def is_postgresql(self) -> bool:
         """Whether the session talks to PostgreSQL."""
         return self.get_bind().dialect.name == "postgresql"
+
+    def interrupter(self) -> Callable[[], None]:
+        """A function that ends the statement in progress, for another thread to call; it never raises."""
+        raw: Any = self.connection().connection.driver_connection
+        stop = raw.cancel_safe if self.is_postgresql else raw.interrupt
+
+        def interrupt() -> None:
+            with contextlib.suppress(Exception):
+                stop()
+
+        return interrupt
 
     def bare(self, statement: Any, parameters: Any = None) -> Any:
         """Execute a statement that the tenant criteria do not reach. The module must be on the reviewed list."""

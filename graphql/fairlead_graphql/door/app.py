@@ -15,7 +15,6 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
-from strawberry.http.parse_content_type import parse_content_type
 from strawberry.http.websocket_origin import is_same_origin
 from strawberry.subscriptions import GRAPHQL_SSE_PROTOCOL, GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types.execution import ExecutionResult, PreExecutionError
@@ -26,6 +25,7 @@ from fairlead_graphql.door import errors
 from fairlead_graphql.door.answers import bounded, encode
 from fairlead_graphql.door.decode import Operation, decode, operation, read_body, too_large
 from fairlead_graphql.door.errors import Refused, bad_request, public_errors
+from fairlead_graphql.door.heads import accepts_events, is_json, json_response
 from fairlead_graphql.door.pool import Deadline, WorkPool
 from fairlead_graphql.door.principal import ANONYMOUS, Anonymous, Principal, certain
 from fairlead_graphql.door.schema_config import EVENTS, DoorExecutor, DoorSchema
@@ -108,11 +108,11 @@ class GraphQLDoor(GraphQL[Any, Any]):
             response = await self.answer(request)
         except Refused as refused:
             errors.count(refused.code)
-            response = _json(encode(refused.body()), refused.status, refused.headers)
+            response = json_response(encode(refused.body()), refused.status, refused.headers)
         except Exception as broken:  # noqa: BLE001 - the last line of defence: masked for the client, logged by type
             errors.count(errors.INTERNAL)
             errors.log_unhandled(broken, "")
-            response = _json(encode(Refused(500, errors.INTERNAL, errors.MASKED).body()), 500)
+            response = json_response(encode(Refused(500, errors.INTERNAL, errors.MASKED).body()), 500)
         await response(scope, receive, send)
 
     async def answer(self, request: Request) -> Response:
@@ -121,14 +121,14 @@ class GraphQLDoor(GraphQL[Any, Any]):
         self._check_head(request)
         principal = await self.identify(request.scope, None, deadline)
         asked = await self._read(request)
-        if _accepts_events(request):
+        if accepts_events(request):
             return self._event_stream(request, asked, principal)
         response = await self.get_sub_response(request)
         allowed = _GET if request.method == "GET" else _POST
         body = await self.run_operation(
             asked, principal, deadline, allowed, request, response, lambda result: bounded(result, self.limits)
         )
-        answer = _json(body, response.status_code or 200)
+        answer = json_response(body, response.status_code or 200)
         answer.headers.raw.extend(response.headers.raw)
         return answer
 
@@ -149,7 +149,7 @@ class GraphQLDoor(GraphQL[Any, Any]):
             raise Refused(405, errors.BAD_REQUEST, "Send GraphQL by POST.", {"Allow": "POST"})
         # Only this type makes a browser ask before it sends a request from another site, so it is the CSRF guard.
         encoding = request.headers.get("content-encoding", "identity").lower()
-        if encoding != "identity" or not _is_json(request.headers.get("content-type", "")):
+        if encoding != "identity" or not is_json(request.headers.get("content-type", "")):
             raise Refused(415, errors.BAD_REQUEST, "Send application/json in UTF-8, not compressed.")
         declared = request.headers.get("content-length", "0")
         if not (declared.isascii() and declared.isdigit()) or len(declared) > 19:
@@ -379,30 +379,6 @@ def _refused(error: GraphQLError) -> ExecutionResult:
     found = public_errors([error], 1)
     errors.report(found, None)
     return PreExecutionError(data=None, errors=found)
-
-
-def _is_json(content_type: str) -> bool:
-    if content_type == "application/json":
-        return True
-    kind, parameters = parse_content_type(content_type)
-    charset = parameters.get("charset", "utf-8").strip("\"'").lower()
-    return kind.lower() == "application/json" and charset in ("utf-8", "utf8")
-
-
-def _accepts_events(request: Request) -> bool:
-    accept = request.headers.get("accept", "").lower()
-    return "text/event-stream" in accept and any(
-        part.split(";", 1)[0].strip() == "text/event-stream" for part in accept.split(",")
-    )
-
-
-def _json(body: bytes, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(
-        body,
-        status_code=status,
-        media_type="application/json",
-        headers={"Cache-Control": "no-store", **(headers or {})},
-    )
 
 
 __all__ = ["ANONYMOUS", "Authenticate", "GraphQLDoor", "MakeContext", "StillValid", "address"]

@@ -40,7 +40,7 @@ _PAGE = """<!doctype html>
 <body>
 <form id="token-form">
 <label for="token">API token</label>
-<input id="token" type="password" autocomplete="off" spellcheck="false" placeholder="flt_…">
+<input id="token" type="password" autocomplete="off" spellcheck="false" placeholder="fl_…">
 <button type="submit">Use</button>
 <span>Sent as <code>Authorization: Bearer …</code>, kept until this tab is closed.</span>
 </form>

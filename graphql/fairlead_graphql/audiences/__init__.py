@@ -1,0 +1,1 @@
+"""Segments, their rule language, tags and scores."""

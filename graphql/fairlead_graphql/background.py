@@ -1,0 +1,46 @@
+"""Long work that a mutation starts: the job is written with the mutation, and handed to the engine after its commit.
+
+Without an engine in this process the work is done at once, so the answer shows a job that has ended. What fails then is
+told by the job, as it is with an engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from fairlead.governance.jobs import get_job, link_run
+from fairlead.journeys.workflows import enqueue_advance
+from fairlead_graphql.context import Context
+
+log = structlog.get_logger("fairlead.graphql")
+
+Workflow = Callable[[Any, Mapping[str, Any]], object]
+
+
+def hand_over(context: Context, client_id: int, job_id: int, name: str, workflow: Workflow) -> None:
+    """Let the engine run a queued job, or ``workflow(runtime, payload)`` here; a job that has begun is left alone."""
+    runtime = context.runtime
+    if get_job(context.work(client_id), job_id).state != "queued":
+        return
+    # The open reading session would hold the writer up on some databases, and not see what the work changes.
+    context.fresh()
+    payload = {"client_id": client_id, "job_id": job_id}
+    if runtime.engine is None:
+        try:
+            workflow(runtime, payload)
+        except Exception as error:  # noqa: BLE001 - the job row says that it failed, and why
+            log.warning("a job failed", workflow=name, job=job_id, type=type(error).__name__)
+        return
+    run_id = runtime.engine.enqueue(name, payload, key=f"{name}/{job_id}")
+    runtime.run(client_id, lambda work: link_run(work, job_id, run_id))
+
+
+def nudge(context: Context, client_id: int) -> None:
+    """Let a client's journeys move soon. Should that fail, the next tick does it, so the mutation stands."""
+    try:
+        enqueue_advance(context.runtime.engine, client_id)
+    except Exception as error:  # noqa: BLE001 - what was committed is not undone by a missed nudge
+        log.warning("journeys were not nudged", client_id=client_id, type=type(error).__name__)

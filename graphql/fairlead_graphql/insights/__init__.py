@@ -1,0 +1,1 @@
+"""Attribution: models, runs and credits."""

@@ -1,0 +1,1 @@
+"""Journeys: the catalogue of nodes, versions, enrolments."""

@@ -1,0 +1,1 @@
+"""Templates, messages and the policy every send is held to."""

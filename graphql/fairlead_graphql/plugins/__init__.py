@@ -1,0 +1,1 @@
+"""Installed plugins, and what a client has of them."""
