@@ -79,6 +79,7 @@ class Fairlead:
         self._enabled: Expiring[int, frozenset[str]] = Expiring(settings.cache_seconds, timer)
         self._touched: Expiring[int, bool] = Expiring(TOUCH_EVERY, timer)
         self._http: httpx2.Client | None = None
+        self.listeners: list[Callable[[DomainEvent], object]] = []
         self._guard = threading.Lock()
         self._background = ThreadPoolExecutor(1, thread_name_prefix="fairlead-after")
         for status in plugins.statuses():
@@ -241,6 +242,11 @@ class Fairlead:
         if event.type in (plugin_sets.PLUGINS_CHANGED, service.CLIENT_CHANGED):
             self.forget(event.client_id)
         self.metrics.events.labels(event.type).inc()
+        for listen in self.listeners:
+            try:
+                listen(event)
+            except Exception:
+                log.error("a listener failed on an event", event_type=event.type, exc_info=True)
         try:
             self.plugins.on_event(event, self.enabled(event.client_id))
         except Exception:

@@ -15,6 +15,7 @@ from fairlead.channels.checks import check_account
 from fairlead.channels.sync import Sink, sync_account
 from fairlead.engine.port import DEFAULT_RETRY, Engine, Function, Retry
 from fairlead.governance.idempotency import forget_expired
+from fairlead.governance.jobs import Progress, count_done, run_job
 from fairlead.plugins.manifest import Capability
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 CHECK = "channels.check"
 SYNC = "channels.sync"
+SYNC_JOB = "channels.sync_job"
 CHECK_ALL = "channels.check_all"
 SYNC_ALL = "channels.sync_all"
 HOUSEKEEPING = "governance.housekeeping"
@@ -37,6 +39,7 @@ OTHERS = (
     "fairlead.insights.workflows",
     "fairlead.journeys.workflows",
     "fairlead.messaging.workflows",
+    "fairlead.notices.workflows",
 )
 PAGE = 100
 
@@ -98,6 +101,7 @@ def register_all(runtime: Fairlead, engine: Engine) -> None:
     engine = cast("Engine", _Counting(runtime, engine))
     engine.register(CHECK, lambda payload: _check(runtime, payload), Retry(attempts=1))
     engine.register(SYNC, lambda payload: _sync(runtime, payload), Retry(attempts=5, first=5.0, longest=300.0))
+    engine.register(SYNC_JOB, lambda payload: _sync_job(runtime, payload), Retry(attempts=1))
     engine.register(CHECK_ALL, lambda _: _for_accounts(runtime, engine, CHECK, None), Retry(attempts=2))
     engine.register(SYNC_ALL, lambda _: _for_accounts(runtime, engine, SYNC, Capability.ORDERS), Retry(attempts=2))
     engine.register(HOUSEKEEPING, lambda _: _keep_house(runtime), Retry(attempts=2))
@@ -128,6 +132,22 @@ def _check(runtime: Fairlead, payload: dict[str, Any]) -> dict[str, Any]:
 def _sync(runtime: Fairlead, payload: dict[str, Any]) -> dict[str, Any]:
     report = sync_account(runtime, payload["client_id"], payload["account_id"], None, order_sink())
     return {"records": report.records, "pages": report.pages}
+
+
+def _sync_job(runtime: Fairlead, payload: dict[str, Any]) -> dict[str, Any]:
+    """One sync that somebody asked for: its job counts the orders as they are stored. A failure ends the job."""
+    client_id, job_id, sink = payload["client_id"], payload["job_id"], order_sink()
+
+    def counted(work: Work, account: ChannelAccount, records: Sequence[OrderRecord]) -> object:
+        count_done(work, job_id, len(records))
+        return sink(work, account, records)
+
+    def sync(progress: Progress) -> dict[str, Any]:
+        report = sync_account(runtime, client_id, payload["account_id"], None, counted)
+        progress.done = report.records
+        return {"records": report.records, "pages": report.pages, "windows": report.windows}
+
+    return dict(run_job(runtime, client_id, job_id, sync) or {})
 
 
 def _for_accounts(runtime: Fairlead, engine: Engine, name: str, capability: Capability | None) -> int:
@@ -169,4 +189,4 @@ def _keep_house(runtime: Fairlead) -> dict[str, Any]:
     return {"idempotency_records": runtime.run_agency("housekeeping", clean)}
 
 
-__all__ = ["ACCOUNTS", "CHECK", "SYNC", "build_engine", "order_sink", "register_all"]
+__all__ = ["ACCOUNTS", "CHECK", "SYNC", "SYNC_JOB", "build_engine", "order_sink", "register_all"]

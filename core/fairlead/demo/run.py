@@ -81,20 +81,26 @@ def _show(result: dict[str, Any], as_json: bool) -> None:
         typer.echo(orjson.dumps(result, option=orjson.OPT_SORT_KEYS).decode())
         return
     console = Console()
-    table = Table(title="Fairlead demo", title_justify="left", show_header=False)
-    for name, value in _lines(result):
-        table.add_row(name, value)
-    console.print(table)
-
-
-def _lines(result: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    out: list[tuple[str, str]] = []
+    table = Table(title="What happened", title_justify="left", show_header=False)
     for name, value in result.items():
-        if isinstance(value, dict):
-            out += _lines(value, f"{prefix}{name} › ")
-        else:
-            out.append((prefix + name, f"{value:,.2f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)))
-    return out
+        if name not in ("credits", "credited_value", "segments"):
+            table.add_row(name.replace("_", " "), _cell(value))
+    console.print(table)
+    credits = Table(title="Conversions each channel earned, by model", title_justify="left")
+    channels = sorted({channel for row in result["credits"].values() for channel in row})
+    for column in ("model", *channels):
+        credits.add_column(column, justify="left" if column == "model" else "right")
+    for model, row in result["credits"].items():
+        credits.add_row(model, *(f"{row.get(channel, 0.0):,.1f}" for channel in channels))
+    console.print(credits)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_cell(inner)}" for name, inner in value.items() if inner not in ({}, 0)) or "-"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _serve(settings: Settings, token: str, port: int, console: Console) -> None:
