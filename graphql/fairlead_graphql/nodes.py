@@ -62,10 +62,11 @@ def rows_by_client(
     )
     for number, client_id in rows:
         groups.setdefault(client_id, []).append(number)
-    return {client_id: own for client_id, own in groups.items() if _there(context, client_id, permission)}
+    return {client_id: own for client_id, own in groups.items() if is_there(context, client_id, permission)}
 
 
-def _there(context: Context, client_id: int, permission: str) -> bool:
+def is_there(context: Context, client_id: int, permission: str) -> bool:
+    """Whether the client exists for the caller; raises ``Forbidden`` when it does and the permission is not held."""
     try:
         context.client(client_id, permission)
     except NotFound:

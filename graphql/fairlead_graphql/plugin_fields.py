@@ -47,7 +47,8 @@ def _targets() -> dict[str, StrawberryObjectDefinition]:
     from fairlead_graphql.customers.types import Profile
     from fairlead_graphql.schema import Query
 
-    return {type_.__name__: type_.__strawberry_definition__ for type_ in (Client, Profile, Query)}  # type: ignore[attr-defined]
+    targets: tuple[Any, ...] = (Client, Profile, Query)
+    return {type_.__name__: type_.__strawberry_definition__ for type_ in targets}
 
 
 def _batch_field(one: BatchField, registry: GraphQLRegistry) -> StrawberryField:
@@ -87,7 +88,8 @@ def _add(
         )
     if field.base_resolver is None:
         raise FieldClash(f"the field {type_name}.{camel(name)} of plugin {registry.plugin!r} has no resolver")
-    field.base_resolver.wrapped_func = _gated(field.base_resolver.wrapped_func, permission, registry.plugin)
+    inner: Any = field.base_resolver.wrapped_func
+    field.base_resolver.wrapped_func = _gated(inner, permission, registry.plugin)
     field.python_name = name
     field.origin = target.origin
     field.fairlead_plugin = registry.plugin  # type: ignore[attr-defined]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +15,7 @@ from fairlead.governance.secrets import open_object, seal_object
 from fairlead.plugins.events import DomainEvent
 from fairlead.plugins.manager import Plugins, PluginStatus
 from fairlead.plugins.manifest import Kind, Manifest
+from fairlead.plugins.registry import Registered
 from fairlead.plugins.settings_schema import replace_settings, show, validate_settings
 from fairlead.storage.locks import lock
 from fairlead.storage.session import ScopedSession
@@ -96,6 +97,30 @@ def show_settings(work: Work, kind: Kind, name: str) -> dict[str, Any]:
     return show(manifest.settings, public, secrets)
 
 
+@dataclass(frozen=True, slots=True)
+class SettingsForm:
+    """The settings of one thing. Only ``shown`` may leave the program: ``secrets`` is in clear."""
+
+    manifest: Manifest
+    shown: dict[str, Any]
+    public: dict[str, Any] = field(repr=False)
+    secrets: dict[str, Any] = field(repr=False)
+
+
+def forms_of(work: Work, things: Iterable[Registered[Any]]) -> dict[tuple[Kind, str], SettingsForm]:
+    """The settings of many things by kind and name, in one statement; those never filled in are empty."""
+    work.actor.require("plugins:read", work.client_id)
+    things = list(things)
+    rows = {(row.kind, row.name): row for row in work.session.scalars(sa.select(PluginSettings))} if things else {}
+    forms: dict[tuple[Kind, str], SettingsForm] = {}
+    for thing in things:
+        row = rows.get((thing.kind.value, thing.name))
+        public, secrets = ({}, {}) if row is None else _opened(work, thing.kind, thing.name, row)
+        shown = show(thing.manifest.settings, public, secrets)
+        forms[thing.kind, thing.name] = SettingsForm(thing.manifest, shown, public, secrets)
+    return forms
+
+
 def set_settings(work: Work, kind: Kind, name: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """Replace the settings by a filled form and return them as shown; a secret that is left out stays.
 
@@ -128,8 +153,10 @@ def settings_of(work: Work, kind: Kind, name: str) -> Any:
 
 def _stored(work: Work, kind: Kind, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     row = work.session.get(PluginSettings, (work.client_id, str(kind), name))
-    if row is None:
-        return {}, {}
+    return ({}, {}) if row is None else _opened(work, kind, name, row)
+
+
+def _opened(work: Work, kind: Kind, name: str, row: PluginSettings) -> tuple[dict[str, Any], dict[str, Any]]:
     return dict(row.public), open_object(work.vault, work.client_id, SECRETS, _row(kind, name), row.secrets)
 
 

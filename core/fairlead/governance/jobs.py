@@ -88,6 +88,16 @@ def start_job(work: Work, job_id: int) -> Job:
     return get_job(work, job_id)
 
 
+def count_done(work: Work, job_id: int, count: int) -> None:
+    """Count ``count`` more units of a running job as done, in the transaction that does them.
+
+    For work that is stored piece by piece: the count is exact, and a cancelled job undoes the piece. Raises
+    :class:`JobCancelled` for a job that is not running any more.
+    """
+    if not _move(work, job_id, ("running",), done=Job.done + count):
+        raise JobCancelled("the job was cancelled")
+
+
 def finish_job(work: Work, job_id: int, result: Mapping[str, Any] | None = None) -> bool:
     """Mark it as done, with a JSON result; ``False`` when it had ended otherwise before."""
     return _move(work, job_id, OPEN, state="done", finished_at=work.now, result=dict(result or {}))

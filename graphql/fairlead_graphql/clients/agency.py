@@ -17,7 +17,7 @@ from fairlead_graphql.clients.access_queries import MemberId
 from fairlead_graphql.clients.access_types import ApiToken, Member, Role
 from fairlead_graphql.governance.queries import AuditOfAgency
 from fairlead_graphql.ids import from_global
-from fairlead_graphql.listing import Column, Connection, Plan, list_page, page_of, read_one, read_page
+from fairlead_graphql.listing import Column, Connection, Plan, list_page, page_of, read_all, read_one, read_page
 from fairlead_graphql.plugins.queries import PluginsOfAgency
 from fairlead_graphql.policy import agency_field, reached_with
 from fairlead_graphql.selection import selection_of
@@ -111,5 +111,5 @@ class AgencyQuery:
     @agency_field("agency:read", description="The agency itself, across its clients.")
     def agency(self, info: strawberry.Info) -> Agency:
         query = sa.select(AgencyRow).where(AgencyRow.id == info.context.member.agency_id)
-        found: Agency = read_one(info.context.agency_work(), AGENCY, query, selection_of(info))
-        return found
+        found: list[Agency] = read_all(info.context.agency_work(), AGENCY, query, selection_of(info))
+        return found[0]

@@ -19,7 +19,7 @@ from fairlead.storage.types import Sealed, from_millis
 from fairlead.work import Work
 from fairlead_graphql.customers import types
 from fairlead_graphql.ids import to_global
-from fairlead_graphql.listing import Children, Column, Connection, Page, Plan, read_by, read_nested, read_page
+from fairlead_graphql.listing import Children, Column, Connection, Page, Plan, read_all, read_by, read_nested, read_page
 from fairlead_graphql.scalars import money
 from fairlead_graphql.selection import Selection
 
@@ -226,9 +226,25 @@ def timeline_by_profile(
     work: Work, profiles: Sequence[int], page: Page, selection: Selection
 ) -> dict[int, Connection[types.TimelineItem]]:
     """A page of everything that happened per profile, the newest first, from four tables in one statement."""
-    happened = _happenings(work, profiles).subquery()
+    happened = _happenings(work, "profile_id", profiles).subquery()
+    plan = _timeline_plan(happened)
+    return read_nested(
+        work, plan, sa.select(happened), happened.c.profile_id, happened.c.at, page, selection, descending=True
+    )
+
+
+HAPPENINGS = (Event, Order, Touch, Message)
+
+
+def timeline_items(work: Work, numbers: Sequence[int], selection: Selection) -> list[types.TimelineItem]:
+    """Items by their own numbers, whoever's they are."""
+    happened = _happenings(work, "id", numbers).subquery()
+    return read_all(work, _timeline_plan(happened), sa.select(happened), selection)
+
+
+def _timeline_plan(happened: sa.Subquery) -> Plan:
     currency = sa.select(Client.currency).scalar_subquery()
-    plan = Plan(
+    return Plan(
         types.TimelineItem,
         happened.c.id,
         {
@@ -240,12 +256,9 @@ def timeline_by_profile(
             "amount": Column((happened.c.amount, happened.c.currency, currency), _worth),
         },
     )
-    return read_nested(
-        work, plan, sa.select(happened), happened.c.profile_id, happened.c.at, page, selection, descending=True
-    )
 
 
-def _happenings(work: Work, profiles: Sequence[int]) -> sa.CompoundSelect[Any]:
+def _happenings(work: Work, column: str, numbers: Sequence[int]) -> sa.CompoundSelect[Any]:
     nothing = sa.null()
     big, text = sa.BigInteger, sa.String
     names = ("id", "profile_id", "at", "kind", "type", "channel_code", "channel", "item", "amount", "currency")
@@ -253,7 +266,7 @@ def _happenings(work: Work, profiles: Sequence[int]) -> sa.CompoundSelect[Any]:
     def part(entity: Any, at: Any, *values: Any) -> sa.Select[Any]:
         found = (entity.id, entity.profile_id, sa.type_coerce(at, big), *values)
         chosen = sa.select(*(value.label(name) for value, name in zip(found, names, strict=True)))
-        return chosen.where(entity.client_id == work.client_id, entity.profile_id.in_(profiles))
+        return chosen.where(entity.client_id == work.client_id, getattr(entity, column).in_(numbers))
 
     none_big, none_text = sa.cast(nothing, big), sa.cast(nothing, text)
     return sa.union_all(

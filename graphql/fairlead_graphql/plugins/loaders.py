@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fairlead.clients.plugin_sets import CatalogueEntry, catalogue, show_settings_of_all
+from strawberry.scalars import JSON
+
+from fairlead.clients.plugin_sets import CatalogueEntry, catalogue, forms_of
 from fairlead.errors import DomainError
 from fairlead.plugins.manager import Plugins, PluginStatus
 from fairlead.plugins.manifest import Kind
@@ -13,7 +15,7 @@ from fairlead.plugins.quality import BadQuality, read_quality
 from fairlead.plugins.registry import Registered
 from fairlead.plugins.settings_schema import validate_settings
 from fairlead.work import Work
-from fairlead_graphql.mutation import user_errors
+from fairlead_graphql.mutation import UserError, user_errors
 from fairlead_graphql.plugins import types
 from fairlead_graphql.scalars import Title
 from fairlead_graphql.selection import Selection
@@ -58,7 +60,9 @@ def thing_of(plugins: Plugins, entry: Registered[Any]) -> types.PluginThing:
     )
 
 
-def client_plugins(work: Work, plugins: Plugins, wanted: Selection, only: str | None = None) -> list[types.ClientPlugin]:
+def client_plugins(
+    work: Work, plugins: Plugins, wanted: Selection, only: str | None = None
+) -> list[types.ClientPlugin]:
     """The plugins of the client of ``work``, or one of them; settings are read only when ``wanted`` asks for them."""
     entries = [entry for entry in catalogue(work, plugins) if only in (None, entry.name)]
     asked = wanted.below("things")
@@ -72,7 +76,7 @@ def client_thing(work: Work, plugins: Plugins, kind: Kind, name: str) -> types.C
     return _client_thing(plugins, entry, _read(work, [entry]))
 
 
-Forms = dict[tuple[Kind, str], tuple[dict[str, Any], list[types.UserError]]]
+Forms = dict[tuple[Kind, str], tuple[dict[str, Any], list[UserError]]]
 
 
 def _forms(work: Work, entries: Sequence[CatalogueEntry]) -> Forms:
@@ -82,7 +86,7 @@ def _forms(work: Work, entries: Sequence[CatalogueEntry]) -> Forms:
 
 def _read(work: Work, things: Sequence[Registered[Any]]) -> Forms:
     forms: Forms = {}
-    for (kind, name), form in show_settings_of_all(work, things).items():
+    for (kind, name), form in forms_of(work, things).items():
         try:
             validate_settings(form.manifest, form.public, form.secrets, path=("settings",))
         except DomainError as error:
@@ -106,4 +110,4 @@ def _client_plugin(plugins: Plugins, entry: CatalogueEntry, forms: Forms) -> typ
 
 def _client_thing(plugins: Plugins, entry: Registered[Any], forms: Forms) -> types.ClientThing:
     settings, problems = forms.get((entry.kind, entry.name), (None, []))
-    return types.ClientThing(thing=thing_of(plugins, entry), settings=settings, problems=problems)
+    return types.ClientThing(thing=thing_of(plugins, entry), settings=None if settings is None else JSON(settings), problems=problems)

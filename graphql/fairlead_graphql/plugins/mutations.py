@@ -81,7 +81,7 @@ class PluginsMutation:
         "plugins:write",
         payload=ClientPluginPayload,
         present=_plugin,
-        description="Switch a plugin on or off for one client. What it offers exists for that client only while it is on.",
+        description="Switch a plugin on or off for one client; what it offers exists there only while it is on.",
     )
     def set_plugin(work: Work, given: SetPluginInput, context: Context) -> Answer:
         service.set_plugin(work, context.runtime.plugins, given.plugin, given.enabled)
@@ -94,7 +94,7 @@ class PluginsMutation:
         description="Fill in the settings of a thing that is on; they are checked against its JSON Schema.",
     )
     def set_plugin_settings(work: Work, given: SetPluginSettingsInput) -> Answer:
-        kind = Kind(given.kind.value)
+        kind = Kind[given.kind.name]
         if kind is Kind.CHANNEL:
             raise InvalidInput(
                 "the settings of a channel belong to its accounts", path=("kind",), next_step="change the account"

@@ -52,7 +52,9 @@ class PluginThing:
     version: str = strawberry.field(description="Version of the thing.")
     title: Title = strawberry.field(description="Its name for people.")
     description: Title = strawberry.field(description="What it does.")
-    capabilities: list[str] = strawberry.field(description="What a channel can do: messages, orders, webhooks and so on.")
+    capabilities: list[str] = strawberry.field(
+        description="What a channel can do: messages, orders, webhooks and so on."
+    )
     quality: list[QualityRule] = strawberry.field(description="Where it stands, by the plugin's own account.")
     region: str = strawberry.field(description="Country that personal data goes to; empty when none leaves.")
     docs: str = strawberry.field(description="Where to read on; may be empty.")
@@ -85,8 +87,8 @@ class ClientThing:
 
     thing: PluginThing = strawberry.field(description="The thing, with the JSON Schema of its settings.")
     settings: JSON | None = strawberry.field(
-        description='The values of the form; a secret is only `{"set": true}` or `{"set": false}`. Null while the plugin '
-        "is off, and for a channel, whose settings belong to its accounts."
+        description='The values of the form; a secret is only `{"set": true}` or `{"set": false}`. Null while the '
+        "plugin is off, and for a channel, whose settings belong to its accounts."
     )
     problems: list[UserError] = strawberry.field(
         description="What is missing or wrong in the settings; empty when it can be used."
@@ -100,7 +102,9 @@ class ClientPlugin:
 
     name: str = strawberry.field(description="Name of the plugin.")
     enabled: bool = strawberry.field(description="Whether it is on for this client.")
-    installed: bool = strawberry.field(description="Whether this installation has it; one that is gone can be on still.")
+    installed: bool = strawberry.field(
+        description="Whether this installation has it; one that is gone can be on still."
+    )
     version: str = strawberry.field(description="Version of its package; empty when it is gone.")
     state: str = strawberry.field(description="on, failed or blocked on this installation, or missing.")
     things: list[ClientThing] = strawberry.field(description="What it offers, with settings.")
