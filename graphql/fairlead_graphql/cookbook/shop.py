@@ -1,4 +1,4 @@
-"""The client that the cookbook's recipes are run against: the generated sample with few people, and a clock that stands.
+"""The client that the cookbook's recipes are run against: the generated sample with few people, under a still clock.
 
 Everything in it is the same at every run (ids, times, counts), except what must be random: the secrets of tokens.
 """
