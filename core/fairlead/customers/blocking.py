@@ -17,7 +17,9 @@ def block_identity(work: Work, kind: str, value: str, reason: str) -> BlockedIde
     blind = work.vault.blind(work.client_id, kind, comparable)
     row = work.session.get(BlockedIdentity, (work.client_id, kind, blind))
     if row is None:
-        row = BlockedIdentity(client_id=work.client_id, kind=kind, blind=blind, reason=reason[:120], created_at=work.now)
+        row = BlockedIdentity(
+            client_id=work.client_id, kind=kind, blind=blind, reason=reason[:120], created_at=work.now
+        )
         work.session.add(row)
         work.session.flush()
         record(work, "identity.block", "identity", blind.hex(), after={"kind": kind, "reason": reason})

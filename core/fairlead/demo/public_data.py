@@ -17,7 +17,17 @@ from fairlead.messaging.templates import save_template
 
 SHOP, BRAND = "taobao-shop", "northwind"
 SHOP_PLUGINS = ("taobao", "console", "weighted", "last_touch", "first_touch", "linear")
-BRAND_PLUGINS = ("email", "webhook", "last_touch", "first_touch", "linear", "time_decay", "position", "markov", "shapley")
+BRAND_PLUGINS = (
+    "email",
+    "webhook",
+    "last_touch",
+    "first_touch",
+    "linear",
+    "time_decay",
+    "position",
+    "markov",
+    "shapley",
+)
 MODELS: dict[str, dict[str, Any]] = {
     "last_touch": {},
     "first_touch": {},
@@ -78,13 +88,19 @@ GRAPH = {
         {
             "id": "keen",
             "kind": "condition",
-            "settings": {"rule": {"fact": {"type": "cart", "aggregate": {"function": "count", "op": "gte", "value": 2}}}},
+            "settings": {
+                "rule": {"fact": {"type": "cart", "aggregate": {"function": "count", "op": "gte", "value": 2}}}
+            },
         },
         {"id": "remind", "kind": "send", "settings": {"account": "站内消息", "template": "cart_reminder"}},
         {
             "id": "bought",
             "kind": "goal",
-            "settings": {"rule": {"fact": {"type": "buy", "window": {"within_days": 3}}}, "days": 2, "every_minutes": 720},
+            "settings": {
+                "rule": {"fact": {"type": "buy", "window": {"within_days": 3}}},
+                "days": 2,
+                "every_minutes": 720,
+            },
         },
         {"id": "end", "kind": "exit"},
     ],
@@ -113,10 +129,17 @@ def run_public_data(stage: Stage, data: Path) -> dict[str, Any]:
     buyers = stage.segment(SHOP, "buyers", "买家", {"fact": {"type": "buy"}})
     cart = stage.segment(SHOP, "cart_not_bought", "加购未购买", CART_NOT_BOUGHT)
     stage.connect(
-        SHOP, "console", "站内消息", {"path": str((stage.folder / "messages.jsonl").resolve())}, platform="taobao", account_type="shop"
+        SHOP,
+        "console",
+        "站内消息",
+        {"path": str((stage.folder / "messages.jsonl").resolve())},
+        platform="taobao",
+        account_type="shop",
     )
     with stage.runtime.work(SHOP) as work:
-        save_template(work, "cart_reminder", subject="购物车提醒", text="您购物车里的宝贝还在等您。退订: {{ unsubscribe_url }}")
+        save_template(
+            work, "cart_reminder", subject="购物车提醒", text="您购物车里的宝贝还在等您。退订: {{ unsubscribe_url }}"
+        )
     version = stage.journey(SHOP, "cart_reminder", "加购未付款提醒", GRAPH)
     stage.live(SHOP, hours=60, step=12)
 

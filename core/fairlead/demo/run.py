@@ -32,7 +32,12 @@ FOLDER = Path(".fairlead/demo")
 
 
 def main(
-    *, serve: bool = True, as_json: bool = False, data: Path | None = None, database_url: str | None = None, port: int = 8000
+    *,
+    serve: bool = True,
+    as_json: bool = False,
+    data: Path | None = None,
+    database_url: str | None = None,
+    port: int = 8000,
 ) -> int:
     """Run the demonstration; the answer is the exit code. Chatter goes to stderr, only the result to stdout."""
     if data is not None and not (data / "taobao_user_behavior").is_dir():
@@ -67,7 +72,9 @@ def _settings(database_url: str | None, port: int) -> Settings:
         shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True, exist_ok=True, mode=0o700)
     url = database_url or f"sqlite:///{FOLDER / 'demo.db'}"
-    os.environ.update(FAIRLEAD_DATABASE_URL=url, FAIRLEAD_GRAPHIQL="1", FAIRLEAD_LOG_JSON="0", FAIRLEAD_LOG_LEVEL="warning")
+    os.environ.update(
+        FAIRLEAD_DATABASE_URL=url, FAIRLEAD_GRAPHIQL="1", FAIRLEAD_LOG_JSON="0", FAIRLEAD_LOG_LEVEL="warning"
+    )
     os.environ.setdefault("FAIRLEAD_ALLOW_HOSTS", "127.0.0.1")
     if "FAIRLEAD_KEYS" not in os.environ and "FAIRLEAD_KEY_FILE" not in os.environ:
         Keyring.from_file(FOLDER / "demo.keys")
@@ -107,8 +114,14 @@ def _serve(settings: Settings, token: str, port: int, console: Console) -> None:
     import uvicorn
 
     console.print(f"\n[bold]GraphiQL[/bold]   http://127.0.0.1:{port}/graphiql", highlight=False)
-    console.print(f"[bold]Token[/bold]      {token}   (an admin of the demo agency; it is shown only here)", highlight=False)
-    console.print("Ctrl-C stops the server. The data stays in", settings.database_file or "the database you named", highlight=False)
+    console.print(
+        f"[bold]Token[/bold]      {token}   (an admin of the demo agency; it is shown only here)", highlight=False
+    )
+    console.print(
+        "Ctrl-C stops the server. The data stays in",
+        settings.database_file or "the database you named",
+        highlight=False,
+    )
     uvicorn.run(
         "fairlead_graphql.app:create_app",
         factory=True,

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-
 from fairlead.audiences.scores import run_scoring
 from fairlead.customers.blocking import block_identity
 from fairlead.demo.public_data import MODELS
@@ -67,7 +66,11 @@ MAPPINGS: dict[str, dict[str, Any]] = {
         "item": "商家编码",
         "item_title": "宝贝标题",
         "quantity": "宝贝总数量",
-        "identities": [_identity("tmall_user", "买家会员名"), _identity("phone", "联系手机"), _identity("email", "买家邮箱")],
+        "identities": [
+            _identity("tmall_user", "买家会员名"),
+            _identity("phone", "联系手机"),
+            _identity("email", "买家邮箱"),
+        ],
     },
     "wechat_orders.csv": {
         "fact": "orders",
@@ -169,7 +172,16 @@ MAPPINGS: dict[str, dict[str, Any]] = {
 CART_NOT_BOUGHT = {
     "all": [
         {"fact": {"type": "cart", "window": {"within_days": 60}}},
-        {"none": [{"order": {"window": {"within_days": 60}, "where": [{"field": "status", "op": "in", "value": ["paid", "finished"]}]}}]},
+        {
+            "none": [
+                {
+                    "order": {
+                        "window": {"within_days": 60},
+                        "where": [{"field": "status", "op": "in", "value": ["paid", "finished"]}],
+                    }
+                }
+            ]
+        },
     ]
 }
 BUYERS = {"order": {"where": [{"field": "status", "op": "in", "value": ["paid", "finished", "refunded"]}]}}
@@ -223,7 +235,13 @@ def run_sample_shop(stage: Stage) -> dict[str, Any]:
             SHOP,
             "email",
             "mail",
-            {"host": "127.0.0.1", "port": port, "security": "none", "allow_unencrypted": True, "from_address": "shop@mingqian.example"},
+            {
+                "host": "127.0.0.1",
+                "port": port,
+                "security": "none",
+                "allow_unencrypted": True,
+                "from_address": "shop@mingqian.example",
+            },
             platform="email",
             account_type="mailbox",
         )

@@ -162,7 +162,9 @@ class Stage:
         """Paid orders and amounts in major units."""
         with self.runtime.reading(client) as work:
             paid, amount, refunds = work.session.execute(
-                sa.select(sa.func.count(Order.paid_at), sa.func.sum(Order.paid_amount), sa.func.sum(Order.refund_amount))
+                sa.select(
+                    sa.func.count(Order.paid_at), sa.func.sum(Order.paid_amount), sa.func.sum(Order.refund_amount)
+                )
             ).one()
         return {"paid": paid, "paid_amount": int(amount or 0) / 100, "refund_amount": int(refunds or 0) / 100}
 
@@ -191,7 +193,9 @@ class Stage:
             out[state] = out.get(state, 0) + people
         return out
 
-    def credits(self, client: str, question: Mapping[str, Any], models: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    def credits(
+        self, client: str, question: Mapping[str, Any], models: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, Any]:
         """Let every model answer one question: credits by channel, sums, and what the answer counted and left out."""
         asked = ask(question)
         with self.runtime.reading(client) as work:

@@ -8,6 +8,7 @@ PostgreSQL's row-level security is the second lock, set at the beginning of each
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -88,20 +89,22 @@ def _stay_in_scope(state: ORMExecuteState) -> None:
     if state.is_insert:
         _stamp_rows(state, client_id)
         return
-    state.statement = state.statement.options(
-        with_loader_criteria(Tenant, lambda cls: cls.client_id == client_id, include_aliases=True),
-        *_client_criteria(client_id),
-    )
+    state.statement = state.statement.options(*_criteria(client_id))
 
 
 def _is_sequence_call(state: ORMExecuteState) -> bool:
     return False if state.is_select else isinstance(state.statement, sa.Sequence)
 
 
-def _client_criteria(client_id: int) -> tuple[Any, ...]:
+@functools.lru_cache(maxsize=4096)
+def _criteria(client_id: int) -> tuple[Any, ...]:
+    """What every statement of a client is held to. Kept, since making it anew costs more than most statements."""
     from fairlead.clients.model import Client
 
-    return (with_loader_criteria(Client, lambda cls: cls.id == client_id, include_aliases=True),)
+    return (
+        with_loader_criteria(Tenant, lambda cls: cls.client_id == client_id, include_aliases=True),
+        with_loader_criteria(Client, lambda cls: cls.id == client_id, include_aliases=True),
+    )
 
 
 def _stamp_rows(state: ORMExecuteState, client_id: int) -> None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fairlead_console
 import numpy as np
 import pytest
 
+import fairlead_console
 from fairlead.audiences.segments import create_segment, refresh_segment
 from fairlead.channels.service import connect_account
 from fairlead.clients.plugin_sets import set_plugin
@@ -84,7 +84,9 @@ def make_shop(runtime: Fairlead, folder: Path, people: int, *, graph: dict[str, 
     file = folder / "desk.jsonl"
     with runtime.work(client) as work:
         members = ClaimColumn("member", [f"m{number}" for number in range(people)])
-        mails = ClaimColumn("email", [f"p{number}@example.com" if number % 2 == 0 else None for number in range(people)])
+        mails = ClaimColumn(
+            "email", [f"p{number}@example.com" if number % 2 == 0 else None for number in range(people)]
+        )
         linked = link(work, [members, mails], "test")
         profiles = linked.profile_ids.tolist()
         for profile in profiles:

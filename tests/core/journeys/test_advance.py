@@ -26,7 +26,9 @@ def _steps(shop: Any) -> dict[str, int]:
 
 def _states(shop: Any) -> dict[tuple[str, str], int]:
     with shop.runtime.reading(shop.client) as work:
-        rows = work.session.execute(sa.select(Message.state, Message.reason, sa.func.count()).group_by(Message.state, Message.reason))
+        rows = work.session.execute(
+            sa.select(Message.state, Message.reason, sa.func.count()).group_by(Message.state, Message.reason)
+        )
         return {(state, reason): count for state, reason, count in rows}
 
 
@@ -48,7 +50,9 @@ def test_everybody_goes_all_the_way_once(shop: Callable[..., Any], clock: FakeCl
     assert _states(made) == {("sent", ""): 10}
     with made.runtime.reading(made.client) as work:
         states = work.session.execute(sa.select(Enrolment.state, sa.func.count()).group_by(Enrolment.state)).all()
-        visits = work.session.execute(sa.select(Step.enrolment_id, sa.func.count(), sa.func.max(Step.visit)).group_by(Step.enrolment_id)).all()
+        visits = work.session.execute(
+            sa.select(Step.enrolment_id, sa.func.count(), sa.func.max(Step.visit)).group_by(Step.enrolment_id)
+        ).all()
     assert [tuple(row) for row in states] == [("finished", 20)]
     assert all(count == last + 1 for _, count, last in visits)
     # when: everything again
@@ -85,11 +89,15 @@ def test_guards_refuse_with_a_reason(shop: Callable[..., Any], clock: FakeClock)
         withdraw(work, made.people[0], "marketing", "console", source="test", evidence={})
         blind = work.vault.blind(work.client_id, "email", "p2@example.com")
         work.session.add(
-            Suppression(client_id=work.client_id, kind="email", blind=blind, channel="*", reason="bounced", created_at=work.now)
+            Suppression(
+                client_id=work.client_id, kind="email", blind=blind, channel="*", reason="bounced", created_at=work.now
+            )
         )
         member = work.vault.blind(work.client_id, "member", "m2")
         work.session.add(
-            Suppression(client_id=work.client_id, kind="member", blind=member, channel="*", reason="asked", created_at=work.now)
+            Suppression(
+                client_id=work.client_id, kind="member", blind=member, channel="*", reason="asked", created_at=work.now
+            )
         )
         clock.advance(seconds=1)
     made.send()
