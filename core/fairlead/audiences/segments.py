@@ -14,7 +14,7 @@ from fairlead.audiences.compile import members
 from fairlead.audiences.evaluate import Verdict, evaluate
 from fairlead.audiences.model import Segment, SegmentChange, SegmentMember
 from fairlead.audiences.rules import Rule, dump_rule, leaves, parse_rule
-from fairlead.audiences.sets import insert_selected
+from fairlead.audiences.sets import delete_selected, insert_selected
 from fairlead.audiences.subjects import load_subject
 from fairlead.customers.model import Profile
 from fairlead.errors import Conflict, InvalidInput, NotFound
@@ -184,11 +184,8 @@ def refresh_segment(work: Work, segment_id: int) -> Refresh:
     )
     new = changed.add_columns(*_constants(segment.id, at)).where(SegmentChange.entered)
     entered = insert_selected(work, SegmentMember, ("profile_id", "segment_id", "since"), new)
-    gone = sa.delete(SegmentMember).where(
-        SegmentMember.segment_id == segment.id,
-        SegmentMember.profile_id.in_(changed.where(sa.not_(SegmentChange.entered))),
-    )
-    left = int(work.session.execute(gone, execution_options={"synchronize_session": False}).rowcount)  # type: ignore[attr-defined]
+    gone = changed.where(sa.not_(SegmentChange.entered))
+    left = delete_selected(work, SegmentMember, SegmentMember.segment_id == segment.id, people=gone)
     count = sa.select(sa.func.count(SegmentMember.profile_id)).where(SegmentMember.segment_id == segment.id)
     segment.head_count, segment.refreshed_at = work.session.execute(count).scalar_one(), at
     result = Refresh(segment.id, entered, left, segment.head_count, at)
@@ -206,23 +203,22 @@ def refresh_segment(work: Work, segment_id: int) -> Refresh:
 
 
 def _changes(work: Work, segment: Segment, at: dt.datetime) -> Any:
-    """Who enters and who leaves, from one evaluation: both halves read the same common table expression."""
-    holding = members(work, segment.rule).cte("holding")
-    known = (SegmentMember.client_id == work.client_id, SegmentMember.segment_id == segment.id)
-    constants = _constants(segment.id, at)
-    enters = (
-        sa.select(constants[0], holding.c.id.label("profile_id"), constants[1], sa.literal(True).label("entered"))
-        .select_from(holding)
-        .outerjoin(SegmentMember, sa.and_(*known, SegmentMember.profile_id == holding.c.id))
-        .where(SegmentMember.profile_id.is_(None))
+    """Who enters and who leaves, from one evaluation: both halves read the same common table expression.
+
+    Set differences, because a join's plan hangs on the size of the membership, which the planner guesses wrong after
+    every large refresh.
+    """
+    rule = members(work, segment.rule).cte("rule_holds")
+    holding = sa.select(rule.c.id.label("profile_id"))
+    known = sa.select(SegmentMember.profile_id).where(
+        SegmentMember.client_id == work.client_id, SegmentMember.segment_id == segment.id
     )
-    leaves_ = (
-        sa.select(constants[0], SegmentMember.profile_id, constants[1], sa.literal(False).label("entered"))
-        .select_from(SegmentMember)
-        .outerjoin(holding, holding.c.id == SegmentMember.profile_id)
-        .where(*known, holding.c.id.is_(None))
-    )
-    return sa.union_all(enters, leaves_)
+    halves = []
+    for people, entered in ((sa.except_(holding, known), True), (sa.except_(known, holding), False)):
+        found = people.subquery()
+        constants = _constants(segment.id, at)
+        halves.append(sa.select(constants[0], found.c.profile_id, constants[1], sa.literal(entered).label("entered")))
+    return sa.union_all(*halves)
 
 
 def _constants(segment_id: int, at: dt.datetime) -> tuple[Any, Any]:

@@ -12,7 +12,7 @@ from fairlead.audiences.compile import members
 from fairlead.audiences.model import ProfileTag, Tag
 from fairlead.audiences.rules import Rule, dump_rule, parse_rule
 from fairlead.audiences.segments import check_name
-from fairlead.audiences.sets import insert_selected
+from fairlead.audiences.sets import delete_selected, insert_selected
 from fairlead.customers.model import Profile
 from fairlead.errors import Conflict, InvalidInput, LimitReached, NotFound
 from fairlead.governance.audit import record
@@ -21,7 +21,6 @@ from fairlead.work import Work
 
 MOST_AT_ONCE = 10_000
 BY_RULE = "rule"
-QUIET = {"synchronize_session": False}
 
 
 def get_tag(work: Work, tag_id: int) -> Tag:
@@ -94,10 +93,8 @@ def untag_profiles(
 ) -> int:
     """Take the tag off these active profiles, or off all for whom ``rule`` holds now; give how many had it."""
     tag = get_tag(work, tag_id)
-    taken = sa.delete(ProfileTag).where(
-        ProfileTag.tag_id == tag.id, ProfileTag.profile_id.in_(_people(work, profile_ids, rule))
-    )
-    count = _count(work, taken)
+    people = _people(work, profile_ids, rule).with_only_columns(Profile.id.label("profile_id"))
+    count = delete_selected(work, ProfileTag, ProfileTag.tag_id == tag.id, people=people)
     record(work, "tag.taken_off", "tag", tag.id, after={"people": count, "rule": _shown(rule)})
     return count
 
@@ -110,18 +107,9 @@ def refresh_tag(work: Work, tag_id: int) -> tuple[int, int]:
     tag = get_tag(work, tag_id)
     if tag.rule is None:
         raise Conflict("the tag has no rule", next_step="put it on people by hand")
-    holding = members(work, tag.rule).subquery()
-    by_rule = (
-        ProfileTag.client_id == work.client_id,
-        ProfileTag.tag_id == tag.id,
-        ProfileTag.source == BY_RULE,
-    )
-    lost = (
-        sa.select(ProfileTag.profile_id)
-        .outerjoin(holding, holding.c.id == ProfileTag.profile_id)
-        .where(*by_rule, holding.c.id.is_(None))
-    )
-    taken = _count(work, sa.delete(ProfileTag).where(*by_rule, ProfileTag.profile_id.in_(lost)))
+    by_rule = (ProfileTag.client_id == work.client_id, ProfileTag.tag_id == tag.id, ProfileTag.source == BY_RULE)
+    lost = sa.except_(sa.select(ProfileTag.profile_id).where(*by_rule), members(work, tag.rule))
+    taken = delete_selected(work, ProfileTag, *by_rule, people=lost)
     return _put_on(work, tag, members(work, tag.rule), BY_RULE), taken
 
 
@@ -148,10 +136,6 @@ def _put_on(work: Work, tag: Tag, people: sa.Select[int], source: str) -> int:
         sa.literal(source, sa.String).label("source"),
     )
     return insert_selected(work, ProfileTag, ("profile_id", "tag_id", "at", "source"), new)
-
-
-def _count(work: Work, statement: Any) -> int:
-    return int(work.session.execute(statement, execution_options=QUIET).rowcount)  # type: ignore[attr-defined]
 
 
 def _shown(rule: Rule | Mapping[str, Any] | None) -> dict[str, Any] | None:
