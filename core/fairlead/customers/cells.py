@@ -1,4 +1,4 @@
-"""From the text of a cell to a value, a column at a time; what cannot be read is marked with a reason, never guessed."""
+"""From the text of a cell to a value, a column at a time; what cannot be read gets a reason, never a guess."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def read_column(
 
 
 def time_reader(time_format: str, zone: str) -> Callable[[str], int]:
-    """A reader of instants to epoch milliseconds: ISO 8601 (and the usual slashes and 年月日), epoch, or a strptime format."""
+    """A reader of instants to epoch milliseconds: ISO 8601 (also with slashes or 年月日), epoch, or a strptime format."""
     local = ZoneInfo(zone)
 
     def checked(millis: int) -> int:

@@ -1,4 +1,4 @@
-"""A stretch of a file's rows, read by columns; rows with a problem are set aside and the rest is re-cut to one length."""
+"""A stretch of a file's rows, read by columns; rows with a problem are set aside and the rest has one length."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ class _Strict(BaseModel):
 
 
 class Source(_Strict):
-    """Where a value comes from: a column, or a constant for every row. ``values`` translates what stands in the file."""
+    """Where a value comes from: a column, or a constant for every row. ``values`` translates the file's words."""
 
     column: str | None = None
     constant: str | None = None
@@ -31,7 +31,7 @@ class Source(_Strict):
 
 
 class IdentityColumn(_Strict):
-    """A column that holds an identity. With ``when`` it does so only in rows whose column ``when[0]`` holds ``when[1]``."""
+    """A column that holds an identity; with ``when`` only in rows whose column ``when[0]`` holds ``when[1]``."""
 
     kind: str
     column: str

@@ -70,7 +70,7 @@ class BlockedIdentity(Tenant, Base):
 
 
 class ProfileMerge(Tenant, Base):
-    """Evidence of one merge: who survived, who was absorbed, by which identities, and what moved, so it can be undone."""
+    """Evidence of one merge: who survived, who was absorbed, and what moved, so that it can be undone."""
 
     __tablename__ = "profile_merge"
     __table_args__ = (

@@ -76,7 +76,7 @@ def masked_name(work: Work, profile: Profile) -> str | None:
 
 
 def reveal_profile(work: Work, profile_id: int, purpose: str) -> dict[str, Any]:
-    """Name and identities in clear. The caller must hold ``profiles:reveal``; who looked and why goes to the audit log."""
+    """Name and identities in clear. The caller must hold ``profiles:reveal``; who looked and why is audited."""
     profile = work.session.get(Profile, profile_id)
     if profile is None or profile.state == "erased":
         raise NotFound("there is no such profile", path=("profileId",))

@@ -1,4 +1,4 @@
-"""From a chunk of rows to facts, one function per kind of fact. Each gives back what it stored; problems stay on the chunk."""
+"""From a chunk of rows to facts, one function per kind. Each answers what it stored; problems stay on the chunk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demonstration on the generated sample: one brand on three islands, one customer out of them, mail that really leaves.
+"""The demonstration on the generated sample: one brand on three islands, one customer, mail that really leaves.
 
 The e-mail goes through the real channel plugin to a mail server of its own on this machine, which only keeps what it
 gets. A second, smaller client with other plugins shows that clients see nothing of each other.

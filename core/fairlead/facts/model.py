@@ -1,9 +1,9 @@
-"""Facts: what happened, append-only, idempotent by ``(client, source, source id)``; everything else is rebuilt from them.
+"""Facts: what happened, append-only, idempotent by ``(client, source, source id)``; all else is rebuilt from them.
 
 Channels and event types are small integers given out at the door (:class:`Code`). ``fingerprint`` is 128 bits of
 BLAKE2b over source and source id, so the unique index stays narrow. Money is in minor units of ``currency``.
-``identity_id`` is the identity that brought the fact: when two people turn out to be one, or one to be two, facts follow
-their identity.
+``identity_id`` is the identity that brought the fact: when two people turn out to be one, or one to be two, facts
+follow their identity.
 """
 
 from __future__ import annotations

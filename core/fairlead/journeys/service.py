@@ -18,7 +18,7 @@ from fairlead.work import Work
 
 
 def create_journey(work: Work, name: str, title: str, graph: Mapping[str, Any] | Graph) -> Journey:
-    """A draft with its first version. Raises ``Conflict`` for a taken name and ``Refusals`` for what is wrong with the graph."""
+    """A draft with its first version. Raises ``Conflict`` for a taken name, ``Refusals`` for what is wrong with the graph."""
     name = name.strip()
     if not name or len(name) > 80:
         raise InvalidInput("a journey's name has 1 to 80 characters", path=("name",))
@@ -62,7 +62,7 @@ def get_journey(work: Work, journey_id: int) -> Journey:
 
 
 def activate_journey(work: Work, journey_id: int) -> Journey:
-    """Let people in and move them. The graph is checked again, since plugins, segments and templates may have changed."""
+    """Let people in and move them. The graph is checked again: plugins, segments and templates may have changed."""
     journey = get_journey(work, journey_id)
     if journey.state not in ("draft", "paused"):
         raise Conflict(f"the journey is {journey.state}", path=("journeyId",))

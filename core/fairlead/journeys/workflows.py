@@ -1,4 +1,4 @@
-"""Journeys in the background: a tick per client that takes people in and moves them. A lost tick costs only its time."""
+"""Journeys in the background: a tick per client takes people in and moves them. A lost tick costs only its time."""
 
 from __future__ import annotations
 

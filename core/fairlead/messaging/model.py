@@ -100,7 +100,7 @@ class MessageReceipt(Tenant, Base):
 class MessagingPolicy(Tenant, Base):
     """Quiet hours (minutes of the day in the person's zone) and caps of one client.
 
-    ``caps`` is a list of ``{"purpose", "channel", "per", "limit"}`` with ``per`` one of day, week, month and ``*`` for any.
+    ``caps`` lists ``{"purpose", "channel", "per", "limit"}``; ``per`` is day, week or month, ``*`` stands for any.
     """
 
     __tablename__ = "messaging_policy"

@@ -108,7 +108,7 @@ def queue_messages(
     enrolments: Sequence[int | None] | None = None,
     node: str = "",
 ) -> int:
-    """Queue one message per profile under the given keys; known keys are passed over. The answer is how many were new."""
+    """Queue one message per profile under the given keys; known keys are passed over. Answers how many were new."""
     found, text = find_account(work, account), find_template(work, template)
     now, count = to_millis(work.now), len(profile_ids)
     columns = {

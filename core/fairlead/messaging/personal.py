@@ -1,4 +1,4 @@
-"""From a template and a person to the message that leaves: the only place where addresses and names are opened to send."""
+"""From a template and a person to the message that leaves: the only place that opens addresses and names to send."""
 
 from __future__ import annotations
 

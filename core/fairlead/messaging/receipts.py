@@ -1,4 +1,4 @@
-"""What platforms tell later: delivered, read, bounced, complained. In any order, any number of times, each counts once."""
+"""What platforms tell later: delivered, read, bounced, complained. In any order, as often as they like, each once."""
 
 from __future__ import annotations
 

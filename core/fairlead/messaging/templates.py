@@ -21,6 +21,8 @@ from fairlead.messaging.model import Template
 from fairlead.work import Work
 
 FIELDS = ("subject", "text", "html")
+LONGEST_NAME = 80
+MAX_SOURCE = 100_000
 MAX_OUTPUT = 100_000
 PROFILE_VARIABLES = ("name", "gender", "region", "language")
 
@@ -46,7 +48,13 @@ class Rendered:
 
 
 def save_template(work: Work, name: str, *, subject: str = "", text: str = "", html: str = "") -> Template:
-    """Keep a new version of a template. Raises :class:`InvalidInput` for bad Liquid or unknown variables, with the place."""
+    """Keep a new version of a template. Raises :class:`InvalidInput` for bad Liquid or an unknown variable."""
+    name = name.strip()
+    if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
+        raise InvalidInput(f"a template's name has 1 to {LONGEST_NAME} printable characters", path=("name",))
+    for field, source in zip(FIELDS, (subject, text, html), strict=True):
+        if len(source) > MAX_SOURCE:
+            raise InvalidInput(f"a template has at most {MAX_SOURCE} characters", path=(field,), next_step="shorten it")
     if not (text or html):
         raise InvalidInput("a template needs text or HTML", path=("text",))
     for field, source in zip(FIELDS, (subject, text, html), strict=True):

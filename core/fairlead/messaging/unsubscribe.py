@@ -1,7 +1,7 @@
 """Links that withdraw consent: one click, no login, nothing personal in the address.
 
-A link is the client, profile, purpose and channel, signed with a key of the client's (HMAC-SHA-256, 128 bits), so ids in
-it cannot be changed. RFC 8058 asks for a POST; a GET only shows what would happen, since mail scanners follow links.
+A link is the client, profile, purpose and channel, signed with a key of the client's (HMAC-SHA-256, 128 bits), so ids
+in it cannot be changed. RFC 8058 asks for a POST; a GET only shows what would happen: mail scanners follow links.
 """
 
 from __future__ import annotations

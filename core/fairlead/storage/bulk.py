@@ -36,13 +36,15 @@ _COPY_TYPES = {
 class NewerWins:
     """What happens when ``key`` is known: every column but ``keep`` is replaced if ``version`` is greater.
 
-    Columns in ``fill`` keep their old value where the new one is null.
+    Columns in ``fill`` keep their old value where the new one is null. Of equal versions the first stays, unless the
+    later one has what ``tie`` names: a column and the value that wins.
     """
 
     key: tuple[str, ...]
     version: str
     keep: tuple[str, ...] = ()
     fill: tuple[str, ...] = ()
+    tie: tuple[str, str] | None = None
 
     def clause(self, table: str, names: Sequence[str]) -> str:
         """The ON CONFLICT clause."""
@@ -54,10 +56,33 @@ class NewerWins:
             value = f'coalesce({new}, "{table}"."{name}")' if name in self.fill else new
             changes.append(f'"{name}" = {value}')
         key = ", ".join(f'"{name}"' for name in ("client_id", *self.key))
-        return (
-            f"ON CONFLICT ({key}) DO UPDATE SET {', '.join(changes)}"
-            f' WHERE excluded."{self.version}" > "{table}"."{self.version}"'
-        )
+        version = f'"{self.version}"'
+        newer = f'excluded.{version} > "{table}".{version}'
+        if self.tie:
+            column, value = self.tie
+            same = f'excluded.{version} = "{table}".{version} AND "{table}"."{column}" <> excluded."{column}"'
+            newer += f" OR {same} AND excluded.\"{column}\" = '{value}'"
+        return f"ON CONFLICT ({key}) DO UPDATE SET {', '.join(changes)} WHERE {newer}"
+
+    def fold(self, names: Sequence[str], columns: list[Sequence[Any]]) -> list[Sequence[Any]]:
+        """The columns with each key once, as if the rows had been written one after the other."""
+        keys = list(zip(*(columns[names.index(name)] for name in self.key), strict=True))
+        if len(set(keys)) == len(keys):
+            return columns
+        version = names.index(self.version)
+        tie = (names.index(self.tie[0]), self.tie[1]) if self.tie else None
+        changing = [at for at, name in enumerate(names) if name not in (*self.key, *self.keep)]
+        filled = {names.index(name) for name in self.fill}
+        known: dict[tuple[Any, ...], list[Any]] = {}
+        for key, row in zip(keys, zip(*columns, strict=True), strict=True):
+            old = known.setdefault(key, list(row))
+            newer = row[version] > old[version]
+            if not newer and tie is not None and row[version] == old[version]:
+                newer = row[tie[0]] == tie[1] != old[tie[0]]
+            if newer:
+                for at in changing:
+                    old[at] = old[at] if row[at] is None and at in filled else row[at]
+        return list(zip(*known.values(), strict=True))
 
 
 def insert(
@@ -70,17 +95,19 @@ def insert(
 ) -> int:
     """Write rows to ``entity``'s table in the session's client; the answer is how many rows it took or changed.
 
-    ``columns`` leaves ``client_id`` out. With ``ignore_known`` a row that meets a unique constraint is passed over, with
-    ``newer_wins`` it may replace the known one; with neither it is an error. Values are as the driver takes them:
+    ``columns`` leaves ``client_id`` out. With ``ignore_known`` a row that meets a unique constraint is passed over,
+    with ``newer_wins`` it may replace the known one; with neither it is an error. Values are as the driver takes them:
     instants in epoch milliseconds, JSON as text.
     """
     table: sa.Table = entity.__table__  # type: ignore[assignment]
     names = list(columns)
     if "client_id" in names:
         raise ScopeViolation("the client is the session's")
-    lists = [values.tolist() if isinstance(values, np.ndarray) else values for values in columns.values()]
+    lists = [_plain(values) for values in columns.values()]
     if not lists or not len(lists[0]):
         return 0
+    if newer_wins:
+        lists = newer_wins.fold(names, lists)
     client_id = session.client_id
     session.flush()
     connection = session.connection()
@@ -92,14 +119,15 @@ def insert(
 
 
 def update(session: ScopedSession, entity: type[Base], columns: Columns, *, only_missing: bool = False) -> int:
-    """Change rows of the session's client by ``id``; a null leaves the old value, as does ``only_missing`` where one is.
+    """Change rows of the session's client by ``id``; the answer is how many rows were met.
 
-    ``columns`` holds ``id`` and the columns to change. The answer is how many rows were met.
+    ``columns`` holds ``id`` and the columns to change. A null leaves the old value; with ``only_missing`` so does
+    every value where there is one already.
     """
     table: sa.Table = entity.__table__  # type: ignore[assignment]
     names = [name for name in columns if name != "id"]
     order = ["id", *names]
-    lists = [columns[name].tolist() if isinstance(columns[name], np.ndarray) else columns[name] for name in order]
+    lists = [_plain(columns[name]) for name in order]
     if not len(lists[0]):
         return 0
     session.flush()
@@ -124,6 +152,10 @@ def update(session: ScopedSession, entity: type[Base], columns: Columns, *, only
         met = int(cursor.rowcount)
         cursor.execute("DROP TABLE fairlead_bulk")
     return met
+
+
+def _plain(values: Sequence[Any] | np.ndarray[Any, Any]) -> Sequence[Any]:
+    return values.tolist() if isinstance(values, np.ndarray) else values
 
 
 def _prefer(old: str, new: str, only_missing: bool) -> str:
@@ -166,13 +198,10 @@ def _copy(
         cursor.execute(f'CREATE TEMP TABLE fairlead_bulk ON COMMIT DROP AS SELECT {quoted} FROM "{table.name}" LIMIT 0')  # noqa: S608
         client_rows = ((client_id, *row) for row in rows)
         _send(cursor, "fairlead_bulk", table, names, client_rows, connection.dialect)
-        once = ""
         if newer_wins:
-            # One statement may not change a row twice, so only the newest of equal keys goes on.
-            key = _quoted(newer_wins.key)
-            once = f"DISTINCT ON ({key}) "
-            conflict = f'ORDER BY {key}, "{newer_wins.version}" DESC {conflict}'
-        cursor.execute(f'INSERT INTO "{table.name}" ({quoted}) SELECT {once}{quoted} FROM fairlead_bulk {conflict}')  # noqa: S608
+            # Everybody changes rows in one order, so that two who write the same ones do not lock each other out.
+            conflict = f"ORDER BY {_quoted(newer_wins.key)} {conflict}"
+        cursor.execute(f'INSERT INTO "{table.name}" ({quoted}) SELECT {quoted} FROM fairlead_bulk {conflict}')  # noqa: S608
         written = int(cursor.rowcount)
         cursor.execute("DROP TABLE fairlead_bulk")
     return written

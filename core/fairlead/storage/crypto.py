@@ -11,6 +11,7 @@ and nobody without the key can test a guess.
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import hmac
 import os
@@ -77,14 +78,15 @@ class Keyring:
     @classmethod
     def from_file(cls, path: Path) -> Keyring:
         """Read the key file, making one (readable by its owner only) when there is none."""
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return cls.parse(path.read_text("ascii"))
-        with os.fdopen(handle, "w") as file:
-            ring = cls.generate()
-            file.write(ring.dump())
-        return ring
+        if not path.exists():
+            draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(cls.generate().dump())
+            # A link appears whole or not at all, so of two processes that start at once both read the same keys.
+            with contextlib.suppress(FileExistsError):
+                os.link(draft, path)
+            draft.unlink()
+        return cls.parse(path.read_text("ascii"))
 
     def dump(self) -> str:
         """The text :meth:`parse` reads; for a key file, never for a log."""
@@ -141,13 +143,13 @@ class Vault:
         return out
 
     def open(self, client_id: int, column: str, sealed: Sealed) -> str:
-        """The text again. Raises :class:`KeyProblem` for an unknown key, another client or column, or a changed byte."""
+        """The text again. Raises :class:`KeyProblem` for an unknown key, another client or column, a changed byte."""
         key_id = self.key_id(sealed)
         body = sealed[2 + len(key_id) :]
         cipher = self._cipher(key_id, client_id)
         try:
             plain = cipher.decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], f"{client_id}/{column}".encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise KeyProblem(
                 f"a value of {column} does not open: it was changed, moved, or sealed for another client"
             ) from None
@@ -158,7 +160,7 @@ class Vault:
         """Id of the key that sealed this value."""
         if len(sealed) < 3 or sealed[0] != FORMAT:
             raise KeyProblem("not a sealed value")
-        return sealed[2 : 2 + sealed[1]].decode()
+        return sealed[2 : 2 + sealed[1]].decode("ascii", errors="backslashreplace")
 
     def blind(self, client_id: int, kind: str, value: str) -> bytes:
         """The blind index of ``value``, 16 bytes."""

@@ -75,8 +75,11 @@ class Database:
 
     @contextmanager
     def owner(self) -> Iterator[sa.Connection]:
-        """A connection as the login itself, outside any scope: migrations and the engine's own tables only."""
+        """A connection as the login itself, outside any scope and time limit: migrations only."""
         with self._writer.begin() as connection:
+            if not self.is_sqlite:
+                connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
+                connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
             yield connection
 
     def dispose(self) -> None:
@@ -107,15 +110,14 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 
 def is_busy(error: Exception) -> bool:
-    """Whether a database error means *try again*: SQLite locked, PostgreSQL deadlock, serialisation or lost connection."""
-    if isinstance(error, sa.exc.DBAPIError):
-        if error.connection_invalidated:
-            return True
-        original = error.orig
-        if isinstance(original, sqlite3.OperationalError):
-            return "locked" in str(original) or "busy" in str(original)
-        return getattr(original, "sqlstate", None) in ("40001", "40P01", "55P03")
-    return False
+    """Whether a database error means *try again*: locked, deadlock, serialisation failure, lost connection."""
+    if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+        return True
+    # Bulk writes talk to the driver, so its own errors come up bare.
+    original = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    if isinstance(original, sqlite3.OperationalError):
+        return "locked" in str(original) or "busy" in str(original)
+    return getattr(original, "sqlstate", None) in ("40001", "40P01", "55P03")
 
 
 __all__ = ["APP_ROLE", "Database", "Session", "is_busy", "normalise_url"]

@@ -16,7 +16,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from fairlead.storage import tables
+from fairlead.storage import migration_env, tables
 from fairlead.storage.database import Database
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 CORE = "core"
 CORE_LOCATION = "fairlead_migrations:"
-ENGINE_PREFIXES = ("alembic_version", "sqlite_")
 
 
 def upgrade(database: Database, sources: Iterable[MigrationSource] = (), *, revision: str = "head") -> None:
@@ -63,22 +62,17 @@ def drift(database: Database) -> list[Any]:
     """What Alembic would still change so that the database matches the models; empty when all is well."""
     with database.engine.connect() as connection:
         options = {
-            "compare_type": _compare_type(),
+            "compare_type": migration_env.type_differs,
             "include_name": lambda name, kind, _parents: kind != "table" or _owned_by_core(name or ""),
         }
-        return compare_metadata(MigrationContext.configure(connection, opts=options), tables.metadata)
+        found: list[Any] = compare_metadata(MigrationContext.configure(connection, opts=options), tables.metadata)
+        return found
 
 
 def revise(database: Database, message: str) -> None:
     """Write a new core revision from the difference between models and database; for developers."""
     with database.owner() as connection:
         command.revision(_core(connection), message=message, autogenerate=True)
-
-
-def _compare_type() -> Callable[..., bool]:
-    from fairlead.storage import migration_env
-
-    return migration_env._same_kind
 
 
 def _version_table(name: str) -> str:

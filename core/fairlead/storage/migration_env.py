@@ -1,8 +1,8 @@
-"""The one Alembic environment, for the core and for every plugin; a script directory's ``env.py`` only calls :func:`run`."""
+"""The one Alembic environment, for the core and every plugin; a script directory's ``env.py`` only calls :func:`run`."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from alembic import context
@@ -25,7 +25,7 @@ def run() -> None:
         version_table=attributes["version_table"],
         include_name=include_name,
         render_as_batch=False,
-        compare_type=_same_kind,
+        compare_type=type_differs,
         render_item=_render_item,
         transaction_per_migration=False,
     )
@@ -33,7 +33,7 @@ def run() -> None:
         context.run_migrations()
 
 
-def _render_item(kind: str, item: Any, _context: AutogenContext) -> str | bool:
+def _render_item(kind: str, item: Any, _context: AutogenContext) -> str | Literal[False]:
     if kind == "type" and isinstance(item, Instant):
         return "sa.BigInteger()"
     if kind == "type" and isinstance(item, SealedBytes):
@@ -41,8 +41,8 @@ def _render_item(kind: str, item: Any, _context: AutogenContext) -> str | bool:
     return False
 
 
-def _same_kind(migration: Any, _inspected: Any, _column: Any, found: Any, wanted: Any) -> bool:
-    """Whether a column's type differs: compared by what each engine calls it, since SQLite folds most types together."""
+def type_differs(migration: Any, _inspected: Any, _column: Any, found: Any, wanted: Any) -> bool:
+    """Whether a column's type differs: by what each engine calls it, since SQLite folds most types together."""
     dialect = migration.dialect
     if dialect.name == "sqlite":
         return _affinity(found, dialect) != _affinity(wanted, dialect)

@@ -14,7 +14,14 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, UOWTransaction, with_loader_criteria
+from sqlalchemy.orm import (
+    FromStatement,
+    ORMExecuteState,
+    Session,
+    SessionTransaction,
+    UOWTransaction,
+    with_loader_criteria,
+)
 
 from fairlead.storage import ids
 from fairlead.storage.base import Tenant
@@ -55,6 +62,12 @@ class ScopedSession(Session):
 
         return interrupt
 
+    def bulk_save_objects(self, *_args: Any, **_kwargs: Any) -> None:
+        """Refused, like the other two: these go past every check. Use :mod:`fairlead.storage.bulk`."""
+        raise ScopeViolation("the session's own bulk methods do not stay in their client: use fairlead.storage.bulk")
+
+    bulk_insert_mappings = bulk_update_mappings = bulk_save_objects
+
     def bare(self, statement: Any, parameters: Any = None) -> Any:
         """Execute a statement that the tenant criteria do not reach. The module must be on the reviewed list."""
         return self.execute(statement, parameters, execution_options=BARE)
@@ -81,7 +94,7 @@ def _stay_in_scope(state: ORMExecuteState) -> None:
     assert isinstance(session, ScopedSession)
     if state.execution_options.get("bare"):
         return
-    if not state.is_orm_statement and not _is_sequence_call(state):
+    if not state.is_orm_statement or isinstance(state.statement, FromStatement):
         raise ScopeViolation("a statement on a bare table: use ORM entities, or session.bare() in a reviewed module")
     if isinstance(session.scope, AgencyScope):
         return
@@ -89,11 +102,9 @@ def _stay_in_scope(state: ORMExecuteState) -> None:
     if state.is_insert:
         _stamp_rows(state, client_id)
         return
+    if state.is_update:
+        _keep_clients(state)
     state.statement = state.statement.options(*_criteria(client_id))
-
-
-def _is_sequence_call(state: ORMExecuteState) -> bool:
-    return False if state.is_select else isinstance(state.statement, sa.Sequence)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -111,12 +122,22 @@ def _stamp_rows(state: ORMExecuteState, client_id: int) -> None:
     mapper = state.bind_mapper
     if mapper is None or not issubclass(mapper.class_, Tenant):
         return
-    rows = state.parameters
+    rows: Any = state.parameters
     if rows is None:
         raise ScopeViolation("an insert of ORM entities needs its rows as parameters")
     for row in rows if isinstance(rows, list) else [rows]:
         if row.setdefault("client_id", client_id) != client_id:
             raise ScopeViolation("a row of another client")
+
+
+def _keep_clients(state: ORMExecuteState) -> None:
+    """Refuse what would move rows to another client, and updates by primary key, which no criteria reach."""
+    statement: Any = state.statement
+    changed = (*(statement._values or ()), *(column for column, _ in statement._ordered_values or ()))
+    if any(getattr(column, "key", column) == "client_id" for column in changed):
+        raise ScopeViolation("a row keeps its client")
+    if state.parameters:
+        raise ScopeViolation("an update by primary key does not stay in its client: use bulk.update()")
 
 
 @event.listens_for(ScopedSession, "before_flush")
