@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import strawberry
+from strawberry.schema.config import StrawberryConfig
 
 from fairlead.plugins.manager import Plugins
+from fairlead_graphql.audiences.mutations import AudiencesMutation
+from fairlead_graphql.audiences.values import RULE_VALUE, RuleValue
 from fairlead_graphql.channels.mutations import ChannelsMutation
 from fairlead_graphql.clients.agency import AgencyQuery
 from fairlead_graphql.clients.member_mutations import MembersMutation
@@ -18,6 +21,9 @@ from fairlead_graphql.customers.mutations import CustomersMutation
 from fairlead_graphql.door import DoorSchema, Limits
 from fairlead_graphql.governance.mutations import GovernanceMutation
 from fairlead_graphql.governance.subscriptions import GovernanceSubscription
+from fairlead_graphql.insights.mutations import InsightsMutation
+from fairlead_graphql.journeys.mutations import JourneysMutation
+from fairlead_graphql.messaging.mutations import MessagingMutation
 from fairlead_graphql.nodes import NodesQuery
 from fairlead_graphql.plugin_fields import add_plugin_fields
 from fairlead_graphql.plugins.mutations import PluginsMutation
@@ -41,6 +47,10 @@ class Mutation(
     PluginsMutation,
     ChannelsMutation,
     GovernanceMutation,
+    AudiencesMutation,
+    JourneysMutation,
+    MessagingMutation,
+    InsightsMutation,
 ):
     """The mutation root."""
 
@@ -60,6 +70,7 @@ def build_schema(plugins: Plugins | None = None, limits: Limits | None = None, *
         limits=limits or Limits(),
         public_fields=PUBLIC_FIELDS,
         types=types,
+        config=StrawberryConfig(scalar_map={RuleValue: RULE_VALUE}),
         **more,
     )
 

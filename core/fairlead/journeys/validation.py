@@ -28,8 +28,8 @@ from fairlead.work import Work
 
 
 def check_graph(work: Work, graph: Graph) -> None:
-    """Raise :class:`Refusals` with everything that is wrong: unknown nodes, bad settings, dangling edges, missing outlets,
-    unreachable nodes, loops that never wait, templates, accounts, segments that do not exist."""
+    """Raise :class:`Refusals` with everything that is wrong: unknown nodes, bad settings, dangling edges, missing
+    outlets, unreachable nodes, loops that never wait, templates, accounts, segments that do not exist."""
     problems = list(_structure(graph))
     if problems:
         raise Refusals(problems)

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
+from strawberry.scalars import JSON
 
 from fairlead.audiences import model
 from fairlead.audiences.evaluate import Verdict
@@ -128,8 +129,8 @@ def _flat(verdict: Verdict, above: tuple[str, ...]) -> list[types.RuleVerdict]:
         path=".".join(above if is_group else (*above, verdict.key)),
         key=verdict.key,
         matched=verdict.matched,
-        asked=dict(verdict.asked),
-        seen=dict(verdict.seen),
+        asked=JSON(dict(verdict.asked)),
+        seen=JSON(dict(verdict.seen)),
     )
     found = [here]
     for at, part in enumerate(verdict.parts):

@@ -18,9 +18,10 @@ from fairlead_graphql.audiences.rule_input import RuleInput, at_rule, rule_json
 from fairlead_graphql.audiences.types import Segment, Tag
 from fairlead_graphql.background import hand_over
 from fairlead_graphql.context import Context
-from fairlead_graphql.governance.loaders import job_by_id
+from fairlead_graphql.governance.loaders import read_job
 from fairlead_graphql.governance.types import Job
 from fairlead_graphql.ids import from_global
+from fairlead_graphql.inputs import client_slug, errors, idempotency_key
 from fairlead_graphql.listing import read_one
 from fairlead_graphql.mutation import Answer, UserError, client_mutation, done, or_none
 from fairlead_graphql.policy import reached_with
@@ -33,38 +34,40 @@ MOST_IDS = 250
 class CreateSegmentInput:
     """Input of ``createSegment``."""
 
-    client: str = strawberry.field(description="Slug of the client.")
+    client: str = client_slug()
     name: str = strawberry.field(description="Its key in other rules, 1 to 80 characters; never changes.")
-    title: str | None = strawberry.field(default=strawberry.UNSET, description="Name for people; the name unless given.")
+    title: str | None = strawberry.field(
+        default=strawberry.UNSET, description="Name for people; the name unless given."
+    )
     rule: RuleInput = strawberry.field(description="Whom it holds.")
-    idempotency_key: str | None = strawberry.field(default=strawberry.UNSET, description="The same key does it once.")
+    idempotency_key: str | None = idempotency_key()
 
 
 @strawberry.input(description="A change of a segment; what is left out stays.")
 class UpdateSegmentInput:
     """Input of ``updateSegment``."""
 
-    client: str = strawberry.field(description="Slug of the client.")
+    client: str = client_slug()
     segment_id: strawberry.ID = strawberry.field(description="The segment.")
     title: str | None = strawberry.field(default=strawberry.UNSET, description="New name for people.")
     rule: RuleInput | None = strawberry.field(default=strawberry.UNSET, description="New rule.")
-    idempotency_key: str | None = strawberry.field(default=strawberry.UNSET, description="The same key does it once.")
+    idempotency_key: str | None = idempotency_key()
 
 
 @strawberry.input(description="A segment to act on.")
 class SegmentInput:
     """Input of ``archiveSegment`` and ``refreshSegment``."""
 
-    client: str = strawberry.field(description="Slug of the client.")
+    client: str = client_slug()
     segment_id: strawberry.ID = strawberry.field(description="The segment.")
-    idempotency_key: str | None = strawberry.field(default=strawberry.UNSET, description="The same key does it once.")
+    idempotency_key: str | None = idempotency_key()
 
 
 @strawberry.input(description="A new tag.")
 class CreateTagInput:
     """Input of ``createTag``."""
 
-    client: str = strawberry.field(description="Slug of the client.")
+    client: str = client_slug()
     name: str = strawberry.field(description="Its name, 1 to 80 characters.")
     parent_id: strawberry.ID | None = strawberry.field(
         default=strawberry.UNSET, description="The tag of level 1 above it."
@@ -74,14 +77,14 @@ class CreateTagInput:
     )
     note: str = strawberry.field(default="", description="What it is for.")
     owner: str = strawberry.field(default="", description="Who looks after it, at most 80 characters.")
-    idempotency_key: str | None = strawberry.field(default=strawberry.UNSET, description="The same key does it once.")
+    idempotency_key: str | None = idempotency_key()
 
 
 @strawberry.input(description="People to put a tag on or take it off. Give profileIds or a rule.")
 class TagProfilesInput:
     """Input of ``tagProfiles`` and ``untagProfiles``."""
 
-    client: str = strawberry.field(description="Slug of the client.")
+    client: str = client_slug()
     tag_id: strawberry.ID = strawberry.field(description="The tag.")
     profile_ids: list[strawberry.ID] | None = strawberry.field(
         default=strawberry.UNSET, description="At most 250 people."
@@ -89,28 +92,29 @@ class TagProfilesInput:
     rule: RuleInput | None = strawberry.field(
         default=strawberry.UNSET, description="Everybody for whom this holds now."
     )
-    idempotency_key: str | None = strawberry.field(default=strawberry.UNSET, description="The same key does it once.")
+    idempotency_key: str | None = idempotency_key()
 
 
 @strawberry.input(description="A tag whose own rule shall decide again.")
 class RefreshTagInput:
     """Input of ``refreshTag``."""
 
-    client: str = strawberry.field(description="Slug of the client.")
+    client: str = client_slug()
     tag_id: strawberry.ID = strawberry.field(description="The tag.")
-    idempotency_key: str | None = strawberry.field(default=strawberry.UNSET, description="The same key does it once.")
+    idempotency_key: str | None = idempotency_key()
 
 
 @strawberry.input(description="A scoring scheme to run over everybody.")
 class RunScoringInput:
     """Input of ``runScoring``."""
 
-    client: str = strawberry.field(description="Slug of the client.")
+    client: str = client_slug()
     scheme: str = strawberry.field(description="Name of the scheme.")
     settings: JSON | None = strawberry.field(
-        default=strawberry.UNSET, description="Its settings, as its JSON Schema describes them; its defaults unless given."
+        default=strawberry.UNSET,
+        description="Its settings, as its JSON Schema describes them; its defaults unless given.",
     )
-    idempotency_key: str | None = strawberry.field(default=strawberry.UNSET, description="The same key does it once.")
+    idempotency_key: str | None = idempotency_key()
 
 
 @reached_with("segments:write")
@@ -119,7 +123,7 @@ class SegmentPayload:
     """Payload with a segment."""
 
     segment: Segment | None = strawberry.field(description="The segment as it is now.")
-    errors: list[UserError] = strawberry.field(description="Why it was refused; empty when it was done.")
+    errors: list[UserError] = errors()
 
 
 @reached_with("segments:write")
@@ -138,7 +142,7 @@ class TagPayload:
     """Payload with a tag."""
 
     tag: Tag | None = strawberry.field(description="The tag as it is now.")
-    errors: list[UserError] = strawberry.field(description="Why it was refused; empty when it was done.")
+    errors: list[UserError] = errors()
 
 
 @reached_with("segments:write")
@@ -147,9 +151,9 @@ class TagProfilesPayload:
     """Payload of ``tagProfiles``, ``untagProfiles`` and ``refreshTag``."""
 
     tag: Tag | None = strawberry.field(description="The tag as it is now.")
-    added: int | None = strawberry.field(description="How many people got it; by a rule, as for headCount of a preview.")
+    added: int | None = strawberry.field(description="How many people got it; by a rule, counted as a preview.")
     removed: int | None = strawberry.field(description="How many people lost it, counted likewise.")
-    errors: list[UserError] = strawberry.field(description="Why it was refused; empty when it was done.")
+    errors: list[UserError] = errors()
 
 
 @reached_with("segments:write")
@@ -171,12 +175,14 @@ def _show_segment(context: Context, client_id: int | None, answer: Answer, selec
     return done(SegmentPayload, segment=_segment(context, client_id, answer["segment"], selection))
 
 
-def _show_refresh(context: Context, client_id: int | None, answer: Answer, selection: Selection) -> RefreshSegmentPayload:
+def _show_refresh(
+    context: Context, client_id: int | None, answer: Answer, selection: Selection
+) -> RefreshSegmentPayload:
     assert client_id is not None
     hand_over(context, client_id, answer["job"], workflows.REFRESH, workflows.run_refresh)
     return done(
         RefreshSegmentPayload,
-        job=job_by_id(context.work(client_id), answer["job"], selection.below("job")),
+        job=read_job(context.work(client_id), answer["job"], selection.below("job")),
         segment=_segment(context, client_id, answer["segment"], selection),
     )
 
@@ -199,7 +205,7 @@ def _show_tag(context: Context, client_id: int | None, answer: Answer, selection
 def _show_scoring(context: Context, client_id: int | None, answer: Answer, selection: Selection) -> RunScoringPayload:
     assert client_id is not None
     hand_over(context, client_id, answer["job"], workflows.SCORE, workflows.run_score)
-    return done(RunScoringPayload, job=job_by_id(context.work(client_id), answer["job"], selection.below("job")))
+    return done(RunScoringPayload, job=read_job(context.work(client_id), answer["job"], selection.below("job")))
 
 
 def _people(given: TagProfilesInput) -> list[int] | None:

@@ -74,7 +74,9 @@ class AudiencesOfClient:
             return loaders.preview(info.context.work(self.client_id), rule_json(rule), sample)
 
     @client_field("profiles:read", description="Why somebody is in a segment or not, down to each condition.")
-    def explain_segment(self, info: strawberry.Info, segment_id: SEGMENT_ID, profile_id: PROFILE_ID) -> SegmentExplanation:
+    def explain_segment(
+        self, info: strawberry.Info, segment_id: SEGMENT_ID, profile_id: PROFILE_ID
+    ) -> SegmentExplanation:
         info.context.require("segments:read", self.client_id)
         segment = from_global("Segment", segment_id, path=("segmentId",))
         profile = from_global("Profile", profile_id, path=("profileId",))

@@ -73,7 +73,7 @@ class RuleAggregateInput:
     value: RuleValue = strawberry.field(description="A whole number, two of them for BETWEEN.")
 
 
-@strawberry.input(description="Events of one type happened, or did not; the types order and touch stand for all of them.")
+@strawberry.input(description="Events of one type happened, or did not; order and touch stand for all of them.")
 class FactRuleInput:
     """``fact``."""
 
@@ -193,7 +193,7 @@ class RuleInput:
 
 
 def rule_json(given: Any) -> Any:
-    """The JSON form of a rule input (or of a part of one), as ``parse_rule`` reads it. What is not given is left out."""
+    """The JSON form of an input or a part of one, as ``parse_rule`` reads it. What is not given is left out."""
     if dataclasses.is_dataclass(given) and not isinstance(given, type):
         values = ((part.name.removesuffix("_"), getattr(given, part.name)) for part in dataclasses.fields(given))
         return {name: rule_json(value) for name, value in values if value is not UNSET and value is not None}

@@ -94,7 +94,9 @@ class SegmentPreview:
     head_count_is_exact: bool = strawberry.field(description="False when headCount only says: below 10.")
 
     @client_field(
-        "profiles:read", on="SegmentPreview", description="Some of them; empty when the count is hidden for being small."
+        "profiles:read",
+        on="SegmentPreview",
+        description="Some of them; none when the count is hidden for being small.",
     )
     def sample(self, info: strawberry.Info) -> list[Profile]:
         from fairlead_graphql.audiences import loaders

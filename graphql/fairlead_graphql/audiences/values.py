@@ -1,4 +1,4 @@
-"""The words of the rule language as the schema spells them: comparisons, functions, order states and the value itself."""
+"""The words of the rule language as the schema spells them: comparisons, functions, order states, the value."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_value(value: Any) -> Any:
 
 RULE_VALUE: ScalarDefinition = strawberry.scalar(
     name="RuleValue",
-    description="A text, a number, a boolean, or a list of those. Dates are written 2026-01-31, instants with their zone.",
+    description="A text, a number, a boolean, or a list of those. Dates as 2026-01-31, instants with their zone.",
     serialize=lambda value: value,
     parse_value=read_value,
 )

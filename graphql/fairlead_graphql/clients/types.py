@@ -6,10 +6,14 @@ import datetime as dt
 
 import strawberry
 
+from fairlead_graphql.audiences.queries import AudiencesOfClient
 from fairlead_graphql.channels.queries import ChannelsOfClient
 from fairlead_graphql.clients.access_queries import MembersOfClient
 from fairlead_graphql.customers.queries import CustomersOfClient
 from fairlead_graphql.governance.queries import GovernanceOfClient
+from fairlead_graphql.insights.queries import InsightsOfClient
+from fairlead_graphql.journeys.queries import JourneysOfClient
+from fairlead_graphql.messaging.queries import MessagingOfClient
 from fairlead_graphql.plugins.queries import PluginsOfClient
 from fairlead_graphql.policy import reached_with
 from fairlead_graphql.scalars import Node
@@ -38,7 +42,18 @@ class ViewerClient:
 
 @reached_with("client:read")
 @strawberry.type(description="A client of the agency: everything below belongs to it alone.")
-class Client(CustomersOfClient, ChannelsOfClient, PluginsOfClient, MembersOfClient, GovernanceOfClient, Node):
+class Client(
+    CustomersOfClient,
+    ChannelsOfClient,
+    PluginsOfClient,
+    MembersOfClient,
+    GovernanceOfClient,
+    AudiencesOfClient,
+    JourneysOfClient,
+    MessagingOfClient,
+    InsightsOfClient,
+    Node,
+):
     """A client."""
 
     slug: str = strawberry.field(description="Name in addresses and arguments.")

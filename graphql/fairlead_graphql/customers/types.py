@@ -9,7 +9,9 @@ import strawberry
 from strawberry.scalars import JSON
 
 from fairlead_graphql.arguments import After, First
+from fairlead_graphql.journeys.of_profile import JourneysOfProfile
 from fairlead_graphql.listing import Connection, batched, empty_connection, page_of
+from fairlead_graphql.messaging.of_profile import MessagingOfProfile
 from fairlead_graphql.policy import reached_with
 from fairlead_graphql.scalars import Money, Node
 from fairlead_graphql.selection import selection_of
@@ -130,7 +132,7 @@ class TimelineItem(Node):
 
 @reached_with("profiles:read")
 @strawberry.type(description="One person as this client knows them.")
-class Profile(Node):
+class Profile(JourneysOfProfile, MessagingOfProfile, Node):
     """A profile."""
 
     client_id: strawberry.Private[int]

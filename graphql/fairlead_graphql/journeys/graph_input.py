@@ -25,7 +25,9 @@ class NodePositionInput:
 class JourneyNodeInput:
     """A node."""
 
-    id: str = strawberry.field(description="Its name within the graph: a letter, then letters, digits, _ and -; 40 at most.")
+    id: str = strawberry.field(
+        description="Its name in the graph: a letter, then letters, digits, _ and -, 40 at most."
+    )
     kind: str = strawberry.field(description="Name of its kind in the catalogue.")
     title: str | None = strawberry.field(default=UNSET, description="Its name for people.")
     settings: JSON | None = strawberry.field(
@@ -34,8 +36,8 @@ class JourneyNodeInput:
     position: NodePositionInput | None = strawberry.field(default=UNSET, description="Where it is drawn.")
 
 
-@strawberry.input(description="An edge: whoever leaves the source by the outlet goes to the target.")
-class JourneyEdgeInput:
+@strawberry.input(description="An edge of a graph: whoever leaves the source by the outlet goes to the target.")
+class JourneyLinkInput:
     """An edge."""
 
     source: str = strawberry.field(description="Id of the node it starts at.")
@@ -59,7 +61,7 @@ class JourneyGraphInput:
     """A graph."""
 
     nodes: list[JourneyNodeInput] = strawberry.field(description="Its nodes, 1 to 200, exactly one of them a trigger.")
-    edges: list[JourneyEdgeInput] = strawberry.field(description="Its edges, at most 250: one from each outlet.")
+    edges: list[JourneyLinkInput] = strawberry.field(description="Its edges, at most 250: one from each outlet.")
     reentry: JourneyReentryInput | None = strawberry.field(default=UNSET, description="Once unless given.")
     visit_limit: int | None = strawberry.field(
         default=UNSET, description="How many steps somebody may take, 1 to 10000; 100 unless given."

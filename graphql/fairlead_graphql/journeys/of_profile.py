@@ -17,7 +17,7 @@ class JourneysOfProfile:
 
     client_id: strawberry.Private[int]
 
-    @client_field("journeys:read", on="Profile", description="Journeys the person is or was in, the newest entry first.")
+    @client_field("journeys:read", on="Profile", description="Journeys the person is or was in, the newest first.")
     def enrolments(
         self, info: strawberry.Info, first: First = strawberry.UNSET, after: After = strawberry.UNSET
     ) -> Connection[Enrolment]:

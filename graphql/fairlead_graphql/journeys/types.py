@@ -88,8 +88,8 @@ class JourneyNode:
 
 
 @reached_with("journeys:read")
-@strawberry.type(description="An edge: whoever leaves the source by the outlet goes to the target.")
-class JourneyEdge:
+@strawberry.type(description="An edge of a graph: whoever leaves the source by the outlet goes to the target.")
+class JourneyLink:
     """An edge."""
 
     source: str = strawberry.field(description="Id of the node it starts at.")
@@ -113,7 +113,7 @@ class JourneyGraph:
     """A graph."""
 
     nodes: list[JourneyNode] = strawberry.field(description="Its nodes, at most 200.")
-    edges: list[JourneyEdge] = strawberry.field(description="Its edges.")
+    edges: list[JourneyLink] = strawberry.field(description="Its edges.")
     reentry: JourneyReentry = strawberry.field(description="Whether somebody may enter again.")
     visit_limit: int = strawberry.field(description="How many steps somebody may take before they are let out.")
 
@@ -138,7 +138,9 @@ class JourneyVersion(Node):
     digest: str = strawberry.field(description="SHA-256 of the graph: two versions with one digest are the same.")
     graph: JourneyGraph = strawberry.field(description="The graph.")
     created_at: dt.datetime = strawberry.field(description="When it was saved.")
-    counts: list[JourneyNodeCount] = strawberry.field(description="People by node and state, nodes without any left out.")
+    counts: list[JourneyNodeCount] = strawberry.field(
+        description="People by node and state; nodes without any are left out."
+    )
 
 
 @reached_with("journeys:read")
@@ -226,7 +228,7 @@ class Journey(Node):
 
         page, selection = page_of(first, after), selection_of(info)
         work = info.context.work(self.client_id)
-        chosen = state.value if isinstance(state, EnrolmentState) else None
+        chosen = str(state.value) if isinstance(state, EnrolmentState) else None
         return batched(
             self,
             ("enrolments", chosen, first, after, id(selection)),
