@@ -35,7 +35,7 @@ def deliver(runtime: Fairlead, client: str, account_id: int, request: InboundReq
     kinds = channel.address_kinds if isinstance(channel, SendsMessages) else ()
 
     def store(work: Work) -> None:
-        known = {
+        known: bulk.Columns = {
             "account_id": [account_id],
             "dedupe_id": [outcome.dedupe_id[:120]],
             "received_at": [to_millis(work.now)],

@@ -6,7 +6,7 @@ import datetime as dt
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,9 @@ GENDERS = {
     **dict.fromkeys(("女", "f", "female", "0", "2", "女士"), "female"),
 }
 _AMOUNT_NOISE = re.compile(r"[\s,，¥￥元$]")
+# Decimal and int read more than people write (underscores, names, exponents of any size), so the form is checked first.
+_NUMBER = re.compile(r"[+-]?(?:\d{1,24}(?:\.\d{0,24})?|\.\d{1,24})(?:[eE][+-]?\d{1,2})?", re.ASCII)
+LARGEST = 2**62
 _DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?")
 
 Problems = dict[int, tuple[str, str]]
@@ -58,7 +61,7 @@ def read_column(
         else:
             try:
                 cache[cell] = read(text)
-            except (ValueError, OverflowError, InvalidOperation):
+            except (ValueError, OverflowError):
                 bad[cell] = reason
                 problems.setdefault(at, (column, reason))
                 out.append(None)
@@ -68,7 +71,7 @@ def read_column(
 
 
 def time_reader(time_format: str, zone: str) -> Callable[[str], int]:
-    """A reader of instants to epoch milliseconds: ISO 8601 (also with slashes or 年月日), epoch, or a strptime format."""
+    """A reader of instants to epoch milliseconds: ISO 8601 (or slashes, or 年月日), epoch, a strptime format."""
     local = ZoneInfo(zone)
 
     def checked(millis: int) -> int:
@@ -80,9 +83,9 @@ def time_reader(time_format: str, zone: str) -> Callable[[str], int]:
         return checked(to_millis(moment if moment.tzinfo else moment.replace(tzinfo=local)))
 
     if time_format == "epoch_seconds":
-        return lambda text: checked(int(Decimal(text) * 1000))
+        return lambda text: checked(int(_number(text) * 1000))
     if time_format == "epoch_millis":
-        return lambda text: checked(int(text))
+        return lambda text: checked(_whole(_number(text)))
     if time_format == "iso":
         return lambda text: of_local(_iso(text))
     return lambda text: of_local(dt.datetime.strptime(text, time_format))  # noqa: DTZ007 - the zone is the mapping's
@@ -113,16 +116,24 @@ def date_of(text: str) -> str:
 def money_reader(currency: str) -> Callable[[str], int]:
     """A reader of major units to minor ones; more digits than the currency has are an error, not a rounding."""
     scale = 10 ** MINOR_DIGITS.get(currency, 2)
+    return lambda text: _whole(_number(_AMOUNT_NOISE.sub("", text)) * scale)
 
-    def read(text: str) -> int:
-        amount = Decimal(_AMOUNT_NOISE.sub("", text)) * scale
-        if not amount.is_finite() or amount != amount.to_integral_value():
-            raise ValueError("not an amount")
-        if abs(amount) >= 2**62:
-            raise ValueError("too large")
-        return int(amount)
 
-    return read
+def minor_units(text: str) -> int:
+    """An amount that stands in minor units already; raises for a fraction of one."""
+    return _whole(_number(_AMOUNT_NOISE.sub("", text)))
+
+
+def _number(text: str) -> Decimal:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError("not a number")
+    return Decimal(text)
+
+
+def _whole(number: Decimal) -> int:
+    if abs(number) >= LARGEST or number != number.to_integral_value():
+        raise ValueError("not a whole number of 62 bits")
+    return int(number)
 
 
 def gender_of(text: str) -> str:

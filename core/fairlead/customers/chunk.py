@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
 
-from fairlead.customers.cells import Problems, read_column
+from fairlead.customers.cells import Problems, fold, read_column
 from fairlead.customers.identifiers import normalise
 from fairlead.customers.linking import ClaimColumn
 from fairlead.customers.mapping import IdentityColumn, Source
@@ -100,27 +100,32 @@ class Chunk:
             claims.append(ClaimColumn(kind, values, identity.scope))
         return claims
 
-    def properties(self, columns: dict[str, str]) -> list[str | None]:
-        """JSON text of the cells kept beside the fact, empty ones left out."""
-        if not columns:
+    def properties(
+        self, columns: dict[str, str], typed: Mapping[str, Sequence[str | None]] | None = None
+    ) -> list[str | None]:
+        """JSON text of the cells kept beside the fact and of ``typed`` columns, empty ones left out."""
+        kept = {name: self.cells(column) for name, column in columns.items()} | dict(typed or {})
+        if not kept:
             return [None] * len(self.rows)
-        names = list(columns)
-        cells = zip(*(self.cells(column) for column in columns.values()), strict=True)
+        names = list(kept)
+        cells = zip(*kept.values(), strict=True)
         return [
             orjson.dumps({name: cell for name, cell in zip(names, row, strict=True) if cell}).decode() for row in cells
         ]
 
-    def source_ids(self, columns: Sequence[str], fallback: str) -> list[str]:
-        """What tells rows apart: the named columns, or the file and the row's number."""
+    def source_ids(self, columns: Sequence[str], fallback: str, limit: int | None = None) -> list[str]:
+        """What tells rows apart: the named columns, or the file and the row's number; ``limit`` is in characters."""
         if not columns:
             return [f"{fallback}:{number}" for number in self.numbers]
         if len(columns) == 1:
-            texts = [cell.strip() for cell in self.cells(columns[0])]
+            texts = [fold(cell) for cell in self.cells(columns[0])]
         else:
             texts = ["\x1f".join(row) for row in zip(*(self.cells(column) for column in columns), strict=True)]
         for at, text in enumerate(texts):
             if not text.strip("\x1f "):
                 self.problems.setdefault(at, (columns[0], "is empty"))
+            elif limit is not None and len(text) > limit:
+                self.problems.setdefault(at, (columns[0], f"is longer than {limit} characters"))
         return texts
 
     def good(self) -> list[int]:

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import orjson
+import sqlalchemy as sa
 
-from fairlead.customers.model import Consent, ConsentRecord
+from fairlead.customers.carrying import end_older_grants
+from fairlead.customers.mapping import PURPOSES as PURPOSES
+from fairlead.customers.model import Consent, ConsentRecord, Profile
 from fairlead.errors import InvalidInput
 from fairlead.facts.ingest import fingerprints
 from fairlead.storage import bulk, ids
 from fairlead.storage.types import to_millis
 from fairlead.work import Work
-
-PURPOSES = ("marketing", "personalisation", "sharing", "service")
-STATES = ("granted", "withdrawn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,10 @@ class ConsentColumns:
 
 
 def record_consents(work: Work, rows: ConsentColumns) -> int:
-    """Keep the proofs and let the newest word for each person, purpose and channel hold; the answer is how many were new."""
+    """Keep the proofs and let the newest word for each person, purpose and channel hold; answers how many were new.
+
+    Of two words at one instant a withdrawal wins, and one for all channels (``*``) ends older grants for single ones.
+    """
     count = len(rows.at)
     stored = bulk.insert(
         work.session,
@@ -67,8 +70,11 @@ def record_consents(work: Work, rows: ConsentColumns) -> int:
             "state": rows.states,
             "at": rows.at,
         },
-        newer_wins=bulk.NewerWins(key=("profile_id", "purpose", "channel"), version="at", keep=("id",)),
+        newer_wins=bulk.NewerWins(
+            key=("profile_id", "purpose", "channel"), version="at", keep=("id",), tie=("state", "withdrawn")
+        ),
     )
+    end_older_grants(work, np.unique(rows.profile_ids).tolist())
     return stored
 
 
@@ -93,6 +99,17 @@ def withdraw(
     _note(work, profile_id, purpose, channel, "withdrawn", source, "", evidence)
 
 
+def surviving(work: Work, profile_id: int) -> int:
+    """The profile that a merged one goes on as: links and receipts may name who has been absorbed since."""
+    while True:
+        into = work.session.scalar(
+            sa.select(Profile.merged_into).where(Profile.id == profile_id, Profile.state == "merged")
+        )
+        if into is None:
+            return profile_id
+        profile_id = into
+
+
 def _note(
     work: Work,
     profile_id: int,
@@ -108,6 +125,7 @@ def _note(
             f"{purpose!r} is no purpose", path=("purpose",), next_step=f"use one of {', '.join(PURPOSES)}"
         )
     at = to_millis(work.now)
+    profile_id = surviving(work, profile_id)
     record_consents(
         work,
         ConsentColumns(

@@ -6,8 +6,10 @@ Facts are known by their source id, so the same file again, or a run that was ki
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,8 +72,13 @@ def parse_mapping(data: object) -> maps.Mapping:
     try:
         return MAPPING.validate_python(data)
     except ValidationError as error:
+        # Pydantic puts the fact that it chose the model by in front of the field; it is no part of the input's path.
         raise Refusals(
-            InvalidInput(part["msg"], path=("mapping", *(step for step in part["loc"]))) for part in error.errors()
+            InvalidInput(
+                part["msg"].removeprefix("Value error, "),
+                path=("mapping", *(part["loc"][1:] or (("fact",) if isinstance(data, dict) else ()))),
+            )
+            for part in error.errors()
         ) from None
 
 
@@ -128,12 +135,13 @@ def import_file(
         with open_table(path) as table:
             summary.encoding = table.encoding
             for numbers, rows in _chunks(table):
-                with runtime.work(client, actor=actor) as work:
-                    _store_chunk(work, mapping, Chunk(table.header, numbers, rows), digest, summary)
+                stored = partial(_store_chunk, mapping, table.header, numbers, rows, digest, summary)
+                summary = runtime.run(client, stored, actor=actor)
                 if progress:
                     progress(summary.read, total)
-    except DomainError as error:
-        _finish(runtime, client, actor, summary, "failed", error.message)
+    except Exception as error:
+        told = error.message if isinstance(error, DomainError) else "stopped by an error of the program"
+        _finish(runtime, client, actor, summary, "failed", told)
         raise
     _finish(runtime, client, actor, summary, "done")
     return summary
@@ -168,25 +176,37 @@ def _chunks(table: Table) -> Iterator[tuple[list[int], list[list[str]]]]:
         yield [number for number, _ in part], [row for _, row in part]
 
 
-def _store_chunk(work: Work, mapping: maps.Mapping, chunk: Chunk, digest: str, summary: ImportSummary) -> None:
-    taken = STORE[type(mapping)](work, mapping, chunk, digest[:24], summary.import_id)
-    _keep_rejects(work, chunk, summary.import_id)
+def _store_chunk(
+    mapping: maps.Mapping,
+    header: tuple[str, ...],
+    numbers: list[int],
+    rows: list[list[str]],
+    digest: str,
+    before: ImportSummary,
+    work: Work,
+) -> ImportSummary:
+    """Store a chunk; the answer is the summary with it. May run again, so it changes nothing but rows."""
+    chunk = Chunk(header, numbers, rows)
+    taken = STORE[type(mapping)](work, mapping, chunk, digest[:24], before.import_id)
+    _keep_rejects(work, chunk, before.import_id)
     rejected = len(chunk.problems)
-    summary.read += len(chunk)
-    summary.rejected += rejected
-    summary.accepted += len(chunk) - rejected
-    summary.known += taken.known
-    summary.profiles_created += taken.profiles_created
-    summary.profiles_merged += taken.profiles_merged
-    summary.identities_blocked += taken.identities_blocked
-    for column, reason in chunk.problems.values():
-        text = f"{column} {reason}".strip()
-        summary.reasons[text] = summary.reasons.get(text, 0) + 1
-    for reason, count in chunk.dropped.items():
-        summary.dropped[reason] = summary.dropped.get(reason, 0) + count
+    reasons = Counter(f"{column} {reason}".strip() for column, reason in chunk.problems.values())
+    summary = replace(
+        before,
+        read=before.read + len(chunk),
+        rejected=before.rejected + rejected,
+        accepted=before.accepted + len(chunk) - rejected,
+        known=before.known + taken.known,
+        profiles_created=before.profiles_created + taken.profiles_created,
+        profiles_merged=before.profiles_merged + taken.profiles_merged,
+        identities_blocked=before.identities_blocked + taken.identities_blocked,
+        reasons=dict(Counter(before.reasons) + reasons),
+        dropped=dict(Counter(before.dropped) + Counter(chunk.dropped)),
+    )
     run = work.session.get_one(Import, summary.import_id)
     run.rows_read, run.rows_accepted = summary.read, summary.accepted
     run.rows_rejected, run.rows_known = summary.rejected, summary.known
+    return summary
 
 
 def _keep_rejects(work: Work, chunk: Chunk, import_id: int) -> None:

@@ -2,9 +2,9 @@
 
 Rows that share a strong identity are one person (connected components over identity codes). A component that meets no
 known profile becomes a new one; one that meets several merges them into the oldest. Blocked values never link, and a
-value seen with more than :data:`SHARED_LIMIT` values of another strong kind is a shared one (a shop's own phone, a
-test account): it is blocked and reported instead of gluing strangers together. Weak identities follow the person they
-are seen with and never join two.
+value seen with more than :data:`SHARED_LIMIT` values of another strong kind, those its profile holds already included,
+is a shared one (a shop's own phone, a test account): it is blocked and reported instead of gluing strangers together.
+Weak identities follow the person they are seen with and never join two.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from scipy.sparse.csgraph import connected_components
 from fairlead.customers.identifiers import is_strong
 from fairlead.customers.merging import merge_profiles
 from fairlead.customers.model import BlockedIdentity, Identity, Profile
+from fairlead.governance.audit import record
 from fairlead.storage import bulk, ids
 from fairlead.storage.locks import lock
 from fairlead.storage.types import to_millis
 from fairlead.work import Work
 
 SHARED_LIMIT = 8
+SHARED = "shared by too many people"
 LOOKUP = 5000
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -76,7 +78,7 @@ def link(work: Work, columns: Sequence[ClaimColumn], source: str) -> Linked:
     lock(work.session, f"identities/{work.client_id}")
     identity, holder = _look_up(work, claims)
     usable = _not_blocked(work, claims)
-    shared = _shared(claims, usable)
+    shared = _shared(work, claims, usable, holder)
     blocked = _block(work, claims, shared)
     usable &= ~shared
 
@@ -88,7 +90,8 @@ def link(work: Work, columns: Sequence[ClaimColumn], source: str) -> Linked:
 
     profile_ids = np.where(row_label >= 0, owner[row_label], 0)
     identity_ids = np.zeros(rows, np.int64)
-    ok = usable[claims.code]
+    # A fact goes where its identity goes, so the identity must be one of the row's own person.
+    ok = usable[claims.code] & (labels[claims.code] == row_label[claims.row])
     # Claims stand by preference, so writing them backwards leaves each row its first.
     identity_ids[claims.row[ok][::-1]] = identity[claims.code[ok]][::-1]
     return Linked(profile_ids, identity_ids, created, merged, blocked)
@@ -157,32 +160,73 @@ def _not_blocked(work: Work, claims: _Claims) -> BoolArray:
     return np.fromiter(((key[0], blind) not in blocked for key, blind in pairs), bool, len(claims.keys))
 
 
-def _shared(claims: _Claims, usable: BoolArray) -> BoolArray:
-    """Codes that stand beside more than SHARED_LIMIT distinct values of one other strong kind."""
+def _shared(work: Work, claims: _Claims, usable: BoolArray, holder: IntArray) -> BoolArray:
+    """Codes that stand beside more than SHARED_LIMIT distinct values of one other strong kind, now or before."""
     out = np.zeros(len(claims.keys), bool)
     groups = {name: number for number, name in enumerate(dict.fromkeys(key[:2] for key in claims.keys))}
     group = np.fromiter((groups[key[:2]] for key in claims.keys), np.int64, len(claims.keys))
+    left, right = _neighbours(claims, usable)
+    apart = group[left] != group[right]
+    left, right = left[apart], right[apart]
+    out[_crowded(left, group[right], len(groups), SHARED_LIMIT)] = True
+    # What the holder of a value has already counts as seen beside it, or one order at a time would glue a whole shop.
+    news = (holder[left] > 0) & (holder[left] != holder[right]) & ~out[left]
+    left, right = left[news], right[news]
+    known = _held_by_kind(work, np.unique(holder[left]).tolist(), groups)
+    kinds = group[right]
+    before = (known.get((who, kind), 0) for who, kind in zip(holder[left].tolist(), kinds.tolist(), strict=True))
+    room = SHARED_LIMIT - np.fromiter(before, np.int64, len(left))
+    pairs, place, fresh = np.unique(left * len(groups) + kinds, return_index=True, return_counts=True)
+    out[(pairs // max(len(groups), 1))[fresh > room[place]]] = True
+    return out
+
+
+def _neighbours(claims: _Claims, usable: BoolArray) -> tuple[IntArray, IntArray]:
+    """Distinct pairs of strong codes that stand in one row, each both ways round."""
     ok = (claims.strong & usable)[claims.code]
     row, code = claims.row[ok], claims.code[ok]
-    for step in range(1, len(groups)):
-        same = row[step:] == row[:-step]
+    size = max(len(claims.keys), 1)
+    found = [np.empty(0, np.int64)]
+    step = 1
+    while (same := row[step:] == row[:-step]).any():
         one, other = code[:-step][same], code[step:][same]
-        for left, right in ((one, other), (other, one)):
-            pairs = np.unique(left * len(claims.keys) + right)
-            beside = (pairs // len(claims.keys)) * len(groups) + group[pairs % len(claims.keys)]
-            seen, counts = np.unique(beside, return_counts=True)
-            out[(seen // len(groups))[counts > SHARED_LIMIT]] = True
+        found += [one * size + other, other * size + one]
+        step += 1
+    pairs = np.unique(np.concatenate(found))
+    return pairs // size, pairs % size
+
+
+def _crowded(left: IntArray, kind: IntArray, kinds: int, limit: int) -> IntArray:
+    """The codes that have more than ``limit`` neighbours of one kind."""
+    seen, counts = np.unique(left * kinds + kind, return_counts=True)
+    codes: IntArray = seen // max(kinds, 1)
+    return codes[counts > limit]
+
+
+def _held_by_kind(work: Work, profile_ids: list[int], groups: dict[tuple[str, str], int]) -> dict[tuple[int, int], int]:
+    """How many identities of each group of kind and scope these profiles hold."""
+    out: dict[tuple[int, int], int] = {}
+    for start in range(0, len(profile_ids), LOOKUP):
+        rows = work.session.execute(
+            sa.select(Identity.profile_id, Identity.kind, Identity.scope, sa.func.count())
+            .where(Identity.profile_id.in_(profile_ids[start : start + LOOKUP]))
+            .group_by(Identity.profile_id, Identity.kind, Identity.scope)
+        )
+        out.update(((who, groups[kind, scope]), n) for who, kind, scope, n in rows if (kind, scope) in groups)
     return out
 
 
 def _block(work: Work, claims: _Claims, shared: BoolArray) -> int:
     codes = np.flatnonzero(shared).tolist()
-    columns = {
+    columns: bulk.Columns = {
         "kind": [claims.keys[code][0] for code in codes],
         "blind": [claims.blinds[code] for code in codes],
-        "reason": ["shared by too many people"] * len(codes),
+        "reason": [SHARED] * len(codes),
         "created_at": [to_millis(work.now)] * len(codes),
     }
+    for code in codes:
+        after = {"kind": claims.keys[code][0], "reason": SHARED}
+        record(work, "identity.block", "identity", claims.blinds[code].hex(), after=after)
     return bulk.insert(work.session, BlockedIdentity, columns, ignore_known=True)
 
 
@@ -240,7 +284,7 @@ def _create_profiles(work: Work, owner: IntArray, row_label: IntArray) -> int:
     fresh = ids.reserve(work.session.connection(), len(needed))
     owner[needed] = fresh
     now = to_millis(work.now)
-    columns = {
+    columns: bulk.Columns = {
         "id": fresh,
         "state": ["active"] * len(fresh),
         "attributes": ["{}"] * len(fresh),
@@ -260,7 +304,7 @@ def _remember(
     identity = identity.copy()
     identity[codes] = ids.reserve(work.session.connection(), len(codes))
     at = codes.tolist()
-    columns = {
+    columns: bulk.Columns = {
         "id": identity[codes],
         "profile_id": owner[codes],
         "kind": [claims.keys[code][0] for code in at],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -15,18 +16,29 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+PURPOSES = ("marketing", "personalisation", "sharing", "service")
+CONSENT_STATES = ("granted", "withdrawn")
+ORDER_STATUSES = ("created", "paid", "shipped", "finished", "closed", "refunded")
+
+
 class Source(_Strict):
     """Where a value comes from: a column, or a constant for every row. ``values`` translates the file's words."""
 
     column: str | None = None
-    constant: str | None = None
+    constant: str | None = Field(default=None, min_length=1, max_length=80)
     values: dict[str, str] = Field(default_factory=dict)
-    optional: bool = True
 
     @model_validator(mode="after")
     def _one(self) -> Source:
         if (self.column is None) == (self.constant is None):
             raise ValueError("give either a column or a constant")
+        return self
+
+    def held_to(self, allowed: Sequence[str]) -> Source:
+        """Itself, when its constant and all it translates to are allowed; raises ``ValueError``."""
+        for word in (self.constant, *self.values.values()):
+            if word is not None and word not in allowed:
+                raise ValueError(f"{word!r} is none of {', '.join(allowed)}")
         return self
 
 
@@ -35,7 +47,7 @@ class IdentityColumn(_Strict):
 
     kind: str
     column: str
-    scope: str = ""
+    scope: str = Field(default="", max_length=40)
     when: tuple[str, str] | None = None
 
     @field_validator("kind")
@@ -85,7 +97,7 @@ class Conversion(_Strict):
 
     column: str
     equals: tuple[str, ...] = ("1", "true")
-    event: str = "conversion"
+    event: str = Field(default="conversion", min_length=1, max_length=80)
     amount: str | None = None
 
 
@@ -118,6 +130,19 @@ class OrderMapping(_Mapping):
     item_title: str | None = None
     quantity: str | None = None
 
+    @field_validator("status")
+    @classmethod
+    def _status(cls, status: Source | None) -> Source | None:
+        return status and status.held_to(ORDER_STATUSES)
+
+    @field_validator("currency")
+    @classmethod
+    def _currency(cls, currency: Source) -> Source:
+        for word in (currency.constant, *currency.values.values()):
+            if word is not None and not (len(word) == 3 and word.isascii() and word.isupper()):
+                raise ValueError(f"{word!r} is no ISO 4217 code")
+        return currency
+
 
 class RefundMapping(_Mapping):
     """Rows are refunds of orders known already; each adds to its order's refund and leaves a ``refund`` event."""
@@ -129,12 +154,13 @@ class RefundMapping(_Mapping):
 
 
 class ProfileMapping(_Mapping):
-    """Rows are people."""
+    """Rows are people. ``dates`` are attributes as ``properties`` are, by column, each of which must hold a date."""
 
     fact: Literal["profiles"] = "profiles"
     name: str | None = None
     gender: Source | None = None
     birth_date: str | None = None
+    dates: dict[str, str] = Field(default_factory=dict)
     home_region: str | None = None
     language: str | None = None
 
@@ -148,6 +174,23 @@ class ConsentMapping(_Mapping):
     consent_channel: Source = Source(constant="*")
     state: Source
     text_version: str | None = None
+
+    @field_validator("consent_channel")
+    @classmethod
+    def _channel(cls, channel: Source) -> Source:
+        if len(channel.constant or "") > 40:
+            raise ValueError("a channel's name has at most 40 characters")
+        return channel
+
+    @field_validator("purpose")
+    @classmethod
+    def _purpose(cls, purpose: Source) -> Source:
+        return purpose.held_to(PURPOSES)
+
+    @field_validator("state")
+    @classmethod
+    def _state(cls, state: Source) -> Source:
+        return state.held_to(CONSENT_STATES)
 
 
 Mapping = Annotated[
@@ -189,9 +232,9 @@ def columns_of(mapping: _Mapping) -> dict[str, str]:
         elif field == "source_id":
             for column in value:
                 note("source_id", column)
-        elif field == "properties":
+        elif field in ("properties", "dates"):
             for column in value.values():
-                note("properties", column)
+                note(field, column)
         else:
             note(field, value)
     return found

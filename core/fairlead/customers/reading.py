@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from fairlead.customers.mapping import clean_header
 from fairlead.errors import InvalidInput
@@ -30,14 +30,13 @@ class Table:
     encoding: str
     delimiter: str
     rows: Iterator[tuple[int, list[str]]]
-    read: IO[bytes]
 
 
 @contextmanager
 def open_table(path: Path) -> Iterator[Table]:
     """Open a delimited file, possibly gzipped. Raises :class:`InvalidInput` with what is wrong and the next step."""
     with path.open("rb") as raw:
-        plain: IO[bytes] = gzip.open(raw) if raw.peek(2)[:2] == b"\x1f\x8b" else raw  # type: ignore[assignment,attr-defined]
+        plain = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if raw.peek(2)[:2] == b"\x1f\x8b" else raw
         try:
             sample = plain.read(SAMPLE)
         except (OSError, EOFError, zlib.error):
@@ -56,11 +55,11 @@ def open_table(path: Path) -> Iterator[Table]:
             raise InvalidInput("the file is empty", next_step="send a file with a header row") from None
         header = tuple(clean_header(name) for name in first)
         _check_header(header)
-        yield Table(header, encoding, delimiter, rows, raw)
+        yield Table(header, encoding, delimiter, rows)
 
 
 def detect_encoding(sample: bytes) -> str:
-    """The encoding of a text file: by its byte-order mark, else UTF-8 if it decodes, else GB18030 (a superset of GBK)."""
+    """The encoding of a text file: by its byte-order mark, else UTF-8 if it decodes, else GB18030, which holds GBK."""
     for mark, name in (
         (codecs.BOM_UTF8, "utf-8-sig"),
         (codecs.BOM_UTF16_LE, "utf-16"),
@@ -107,9 +106,15 @@ def _rows(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
 
 def _check_header(header: tuple[str, ...]) -> None:
     if len(header) > MAX_COLUMNS:
-        raise InvalidInput(f"the header has {len(header)} columns, at most {MAX_COLUMNS} are read")
+        raise InvalidInput(
+            f"the header has {len(header)} columns, at most {MAX_COLUMNS} are read",
+            path=("file", 1),
+            next_step="leave out columns that are not needed",
+        )
     seen: set[str] = set()
     for name in header:
         if name and name in seen:
-            raise InvalidInput(f"the column {name!r} stands twice in the header", next_step="rename one of them")
+            raise InvalidInput(
+                f"the column {name!r} stands twice in the header", path=("file", 1), next_step="rename one of them"
+            )
         seen.add(name)

@@ -19,7 +19,6 @@ from fairlead.work import Work
 
 NOT_A_TIME = "is no date and time"
 NOT_MONEY = "is no amount of money"
-STATUSES = ("created", "paid", "shipped", "finished", "closed", "refunded")
 
 
 def store_events(work: Work, mapping: maps.EventMapping, chunk: Chunk, file: str, import_id: int) -> Taken:
@@ -97,7 +96,7 @@ def store_orders(work: Work, mapping: maps.OrderMapping, chunk: Chunk, file: str
     """Rows are orders, or single lines of one-line orders."""
     read_time = cells.time_reader(mapping.time_format, mapping.zone)
     money = _money(mapping)
-    ids = chunk.source_ids((mapping.order_id,), file)
+    ids = chunk.source_ids((mapping.order_id,), file, limit=64)
     placed = chunk.read(mapping.placed_at, read_time, NOT_A_TIME, optional=False)
     paid_at = chunk.read(mapping.paid_at, read_time, NOT_A_TIME)
     changed = chunk.read(mapping.changed_at, read_time, NOT_A_TIME)
@@ -106,7 +105,7 @@ def store_orders(work: Work, mapping: maps.OrderMapping, chunk: Chunk, file: str
     refunded = chunk.read(mapping.refund_amount, money, NOT_MONEY)
     channels = chunk.choice(mapping.channel, None)
     currencies = chunk.choice(mapping.currency, None, limit=3)
-    statuses = chunk.choice(mapping.status, STATUSES) if mapping.status else [None] * len(chunk)
+    statuses = chunk.choice(mapping.status, maps.ORDER_STATUSES) if mapping.status else [None] * len(chunk)
     regions, names = chunk.text(mapping.receiver_region, 40), chunk.text(mapping.receiver_name, 80)
     skus, titles = chunk.text(mapping.item, 80), chunk.text(mapping.item_title, 200)
     quantities = chunk.read(mapping.quantity, _count, "is no whole number of pieces")
@@ -122,7 +121,7 @@ def store_orders(work: Work, mapping: maps.OrderMapping, chunk: Chunk, file: str
         paid_amounts=[
             (paid[index] or 0) if mapping.paid_amount else _due(amounts, paid_at, index, mapping) for index in good
         ],
-        refund_amounts=[refunded[index] or 0 for index in good],
+        refund_amounts=[refunded[index] or 0 for index in good] if mapping.refund_amount else None,
         placed_at=pick(placed, good),
         paid_at=pick(paid_at, good),
         changed_at=[changed[index] or paid_at[index] or placed[index] or 0 for index in good],
@@ -153,21 +152,21 @@ def store_refunds(work: Work, mapping: maps.RefundMapping, chunk: Chunk, file: s
     ids = chunk.source_ids(mapping.source_id, file)
     orders = chunk.source_ids((mapping.order_id,), file)
     at = chunk.read(mapping.at, read_time, NOT_A_TIME, optional=False)
-    amounts = chunk.read(mapping.amount, _money(mapping), NOT_MONEY, optional=False)
+    amounts = chunk.read(mapping.amount, _positive(_money(mapping)), NOT_MONEY, optional=False)
     channels = chunk.choice(mapping.channel, None)
     good = chunk.good()
-    known = refunds.find_orders(work, pick(channels, good), pick(orders, good))
-    for place, index in enumerate(good):
-        if known[place] is None:
+    known = dict(zip(good, refunds.find_orders(work, pick(channels, good), pick(orders, good)), strict=True))
+    for index, order in known.items():
+        if order is None:
             chunk.problems[index] = (mapping.order_id, "is no order that is known")
-    kept = [(place, index) for place, index in enumerate(good) if known[place] is not None]
+    kept = {index: order for index, order in known.items() if order is not None}
     return refunds.take_refunds(
         work,
         mapping.source,
-        [ids[index] for _, index in kept],
-        [known[place] for place, _ in kept],
-        [at[index] or 0 for _, index in kept],
-        [amounts[index] or 0 for _, index in kept],
+        pick(ids, list(kept)),
+        list(kept.values()),
+        pick(at, list(kept)),
+        pick(amounts, list(kept)),
         import_id,
     )
 
@@ -176,25 +175,26 @@ def store_profiles(work: Work, mapping: maps.ProfileMapping, chunk: Chunk, file:
     """Rows are people; what a row says replaces what was known."""
     chunk.source_ids(mapping.source_id, file)
     names, languages = chunk.text(mapping.name, 80), chunk.text(mapping.language, 12)
-    genders = chunk.read(mapping.gender.column, _translated(mapping.gender), "is no gender") if mapping.gender else []
+    genders = _genders(chunk, mapping.gender)
     births = chunk.read(mapping.birth_date, _date, "is no date")
     regions = chunk.text(mapping.home_region, 12)
     claims = chunk.identities(mapping.identities, mapping.region)
-    extra = chunk.properties(mapping.properties)
+    dates = {name: chunk.read(column, cells.date_of, "is no date") for name, column in mapping.dates.items()}
+    extra = chunk.properties(mapping.properties, dates)
     _need_somebody(chunk, claims, mapping)
     good = chunk.good()
     linked = link(work, pick_claims(claims, good), mapping.source)
     fields: dict[str, list[Any]] = {}
     for name, column, values in (
         ("name", mapping.name, names),
-        ("gender", mapping.gender, genders),
+        ("gender", mapping.gender and "gender", genders),
         ("birth_date", mapping.birth_date, births),
         ("region", mapping.home_region, regions),
         ("language", mapping.language, languages),
     ):
         if column is not None:
             fields[name] = pick(values, good)
-    if mapping.properties:
+    if mapping.properties or dates:
         fields["attributes"] = pick(extra, good)
     fill_profiles(work, linked.profile_ids, fields)
     return Taken(len(good), 0, linked.created, linked.merged, linked.blocked)
@@ -205,8 +205,8 @@ def store_consents(work: Work, mapping: maps.ConsentMapping, chunk: Chunk, file:
     read_time = cells.time_reader(mapping.time_format, mapping.zone)
     ids = chunk.source_ids(mapping.source_id, file)
     at = chunk.read(mapping.at, read_time, NOT_A_TIME, optional=False)
-    purposes = chunk.choice(mapping.purpose, consent.PURPOSES)
-    states = chunk.choice(mapping.state, consent.STATES)
+    purposes = chunk.choice(mapping.purpose, maps.PURPOSES)
+    states = chunk.choice(mapping.state, maps.CONSENT_STATES)
     channels = (
         chunk.choice(mapping.consent_channel, None)
         if not mapping.consent_channel.column
@@ -239,9 +239,19 @@ def store_consents(work: Work, mapping: maps.ConsentMapping, chunk: Chunk, file:
 
 def _money(mapping: Any) -> Callable[[str], int]:
     if mapping.money == "minor":
-        return int
+        return cells.minor_units
     currency = getattr(mapping, "currency", None)
     return cells.money_reader((currency and currency.constant) or "CNY")
+
+
+def _positive(read: Callable[[str], int]) -> Callable[[str], int]:
+    def more_than_nothing(text: str) -> int:
+        amount = read(text)
+        if amount <= 0:
+            raise ValueError
+        return amount
+
+    return more_than_nothing
 
 
 def _count(text: str) -> int:
@@ -258,8 +268,12 @@ def _date(text: str) -> str:
     return found
 
 
-def _translated(source: maps.Source) -> Callable[[str], str]:
-    return lambda text: cells.gender_of(source.values.get(text, text))
+def _genders(chunk: Chunk, source: maps.Source | None) -> list[str | None]:
+    if source is None:
+        return [None] * len(chunk)
+    if source.constant is not None:
+        return [cells.gender_of(source.constant)] * len(chunk)
+    return chunk.read(source.column, lambda text: cells.gender_of(source.values.get(text, text)), "is no gender")
 
 
 def _due(amounts: list[int | None], paid_at: list[int | None], index: int, mapping: maps.OrderMapping) -> int:

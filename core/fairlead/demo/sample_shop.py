@@ -47,7 +47,8 @@ MAPPINGS: dict[str, dict[str, Any]] = {
             _identity("email", "邮箱"),
             _identity("wechat_openid", "微信openid"),
         ],
-        "properties": {"province": "省份", "city": "城市", "joined": "入会时间"},
+        "properties": {"province": "省份", "city": "城市"},
+        "dates": {"joined": "入会时间"},
         "source_id": ["会员卡号"],
     },
     "tmall_orders.csv": {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from fairlead.storage import bulk, ids
 from fairlead.storage.types import to_millis
 from fairlead.work import Work
 
+T = TypeVar("T")
 IntArray = npt.NDArray[np.int64]
 LOOKUP = 5000
 
@@ -68,7 +70,10 @@ class TouchColumns:
 
 @dataclass(frozen=True, slots=True)
 class OrderColumns:
-    """Orders by column; money in minor units of ``currencies``, instants in epoch milliseconds."""
+    """Orders by column; money in minor units of ``currencies``, instants in epoch milliseconds.
+
+    A source that says nothing about refunds gives no ``refund_amounts``, and those that came apart stay.
+    """
 
     source_ids: Sequence[str]
     channels: Sequence[str]
@@ -76,11 +81,11 @@ class OrderColumns:
     currencies: Sequence[str]
     amounts: Sequence[int]
     paid_amounts: Sequence[int]
-    refund_amounts: Sequence[int]
     placed_at: Sequence[int]
     paid_at: Sequence[int | None]
     changed_at: Sequence[int]
     claims: Sequence[ClaimColumn]
+    refund_amounts: Sequence[int] | None = None
     regions: Sequence[str | None] | None = None
     properties: Sequence[str | None] | None = None
 
@@ -150,7 +155,7 @@ def take_orders(work: Work, rows: OrderColumns, source: str, import_id: int | No
     """Store orders and link their people; a known order takes the newer ``changed_at``, never an older one."""
     count = len(rows.source_ids)
     linked = link(work, rows.claims, source) if rows.claims else _nobody(count)
-    values = {
+    values: dict[str, Sequence[object] | IntArray] = {
         "id": ids.reserve(work.session.connection(), count),
         "source_id": rows.source_ids,
         "profile_id": _nullable(linked.profile_ids),
@@ -160,7 +165,7 @@ def take_orders(work: Work, rows: OrderColumns, source: str, import_id: int | No
         "currency": rows.currencies,
         "amount": rows.amounts,
         "paid_amount": rows.paid_amounts,
-        "refund_amount": rows.refund_amounts,
+        "refund_amount": rows.refund_amounts or [0] * count,
         "placed_at": rows.placed_at,
         "paid_at": rows.paid_at,
         "changed_at": rows.changed_at,
@@ -175,7 +180,7 @@ def take_orders(work: Work, rows: OrderColumns, source: str, import_id: int | No
         newer_wins=bulk.NewerWins(
             key=("channel_code", "source_id"),
             version="changed_at",
-            keep=("id", "import_id"),
+            keep=("id", "import_id", *(() if rows.refund_amounts else ("refund_amount",))),
             fill=("profile_id", "identity_id"),
         ),
     )
@@ -200,7 +205,7 @@ def take_order_records(work: Work, channel: str, records: Sequence[OrderRecord])
             paid_at=[to_millis(record.paid_at) if record.paid_at else None for record in records],
             changed_at=[to_millis(record.updated_at) for record in records],
             claims=_claims_of(records),
-            regions=[record.region or None for record in records],
+            regions=[record.region[:40] or None for record in records],
             properties=[
                 orjson.dumps(dict(record.properties)).decode() if record.properties else None for record in records
             ],
@@ -266,7 +271,7 @@ def _insert_lines(
     columns: dict[str, Sequence[object]] = {
         "order_id": orders,
         "position": positions,
-        "sku": skus,
+        "sku": [sku[:80] for sku in skus],
         "title": [title[:200] for title in titles],
         "category": categories,
         "quantity": quantities,
@@ -302,7 +307,7 @@ def _nobody(count: int) -> Linked:
     return Linked(np.zeros(count, np.int64), np.zeros(count, np.int64))
 
 
-def _pick(values: Sequence[object], at: IntArray) -> list[object]:
+def _pick(values: Sequence[T], at: IntArray) -> list[T]:
     return [values[index] for index in at.tolist()]
 
 

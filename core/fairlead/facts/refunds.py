@@ -18,7 +18,11 @@ LOOKUP = 5000
 
 
 def find_orders(work: Work, channels: Sequence[str], order_ids: Sequence[str]) -> list[Order | None]:
-    """The order behind each channel and order number, ``None`` where there is none."""
+    """The order behind each channel and order number, ``None`` where there is none.
+
+    Nobody else refunds until the transaction ends, so what is read here is what :func:`take_refunds` adds to.
+    """
+    lock(work.session, f"refunds/{work.client_id}")
     known = codes.known_codes(work, codes.CHANNEL)
     found: dict[tuple[int, str], Order] = {}
     wanted = sorted(set(order_ids))
@@ -37,13 +41,12 @@ def take_refunds(
     work: Work,
     source: str,
     source_ids: Sequence[str],
-    orders: Sequence[Order | None],
+    orders: Sequence[Order],
     at: Sequence[int],
     amounts: Sequence[int],
     import_id: int | None = None,
 ) -> Taken:
-    """Store refunds not known yet and add them to their orders, never beyond what was paid."""
-    lock(work.session, f"refunds/{work.client_id}")
+    """Store refunds of orders from :func:`find_orders` and add the new ones to them, never beyond what was paid."""
     marks = fingerprints(source, source_ids)
     known: set[bytes] = set()
     for start in range(0, len(marks), LOOKUP):
@@ -53,7 +56,7 @@ def take_refunds(
         known.update(bytes(row) for row in rows)
     fresh = {mark: place for place, mark in enumerate(marks) if mark not in known}
     places = list(fresh.values())
-    picked = [order for order in (orders[place] for place in places) if order is not None]
+    picked = [orders[place] for place in places]
     for order, place in zip(picked, places, strict=True):
         order.refund_amount = min(order.refund_amount + amounts[place], order.paid_amount)
         if order.refund_amount == order.paid_amount:

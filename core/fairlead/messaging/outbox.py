@@ -111,7 +111,7 @@ def queue_messages(
     """Queue one message per profile under the given keys; known keys are passed over. Answers how many were new."""
     found, text = find_account(work, account), find_template(work, template)
     now, count = to_millis(work.now), len(profile_ids)
-    columns = {
+    columns: bulk.Columns = {
         "id": ids.reserve(work.session.connection(), count),
         "key": keys,
         "profile_id": profile_ids,

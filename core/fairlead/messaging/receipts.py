@@ -103,7 +103,7 @@ def _act(work: Work, account: ChannelAccount, receipt: Receipt, message: Message
             evidence={"message": message.id},
         )
     blinds = _addresses(work, receipt, message, kinds)
-    columns = {
+    columns: bulk.Columns = {
         "kind": [kind for kind, _ in blinds],
         "blind": [blind for _, blind in blinds],
         "channel": [account.channel] * len(blinds),

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import base64
 import hmac
+from typing import Annotated
 
 import orjson
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from fairlead.customers.consent import withdraw
 from fairlead.errors import NotFound
 from fairlead.work import Work
 
 KIND = "unsubscribe"
+_Id = Annotated[int, Field(ge=0, lt=2**63)]
+FIELDS: TypeAdapter[tuple[int, int, str, str]] = TypeAdapter(tuple[_Id, _Id, str, str], config=ConfigDict(strict=True))
 
 
 def unsubscribe_url(work: Work, profile_id: int, purpose: str, channel: str) -> str:
@@ -26,7 +30,7 @@ def unsubscribe_url(work: Work, profile_id: int, purpose: str, channel: str) -> 
 
 def client_of(token: str) -> int:
     """The client a link is for, before it is verified: only good to open a session with."""
-    return int(_parts(token)[0][0])
+    return _parts(token)[0][0]
 
 
 def accept(work: Work, token: str) -> tuple[str, str]:
@@ -35,23 +39,19 @@ def accept(work: Work, token: str) -> tuple[str, str]:
     good = hmac.compare_digest(tag, work.vault.blind(work.client_id, KIND, body.decode()))
     if client_id != work.client_id or not good:
         raise NotFound("this link is not valid")
-    withdraw(
-        work, int(profile_id), str(purpose), str(channel), source="unsubscribe link", evidence={"link": token[:12]}
-    )
-    return str(purpose), str(channel)
+    withdraw(work, profile_id, purpose, channel, source="unsubscribe link", evidence={"link": token[:12]})
+    return purpose, channel
 
 
 def _encode(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def _parts(token: str) -> tuple[list[object], bytes, bytes]:
+def _parts(token: str) -> tuple[tuple[int, int, str, str], bytes, bytes]:
     try:
         data = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         body, tag = data[:-16], data[-16:]
-        fields = orjson.loads(body)
-        if not isinstance(fields, list) or len(fields) != 4 or not isinstance(fields[0], int):
-            raise ValueError
+        fields = FIELDS.validate_json(body)
     except ValueError:
         raise NotFound("this link is not valid") from None
     return fields, body, tag

@@ -133,8 +133,7 @@ def _stamp_rows(state: ORMExecuteState, client_id: int) -> None:
 def _keep_clients(state: ORMExecuteState) -> None:
     """Refuse what would move rows to another client, and updates by primary key, which no criteria reach."""
     statement: Any = state.statement
-    changed = (*(statement._values or ()), *(column for column, _ in statement._ordered_values or ()))
-    if any(getattr(column, "key", column) == "client_id" for column in changed):
+    if any(getattr(column, "key", column) == "client_id" for column in statement._values or ()):
         raise ScopeViolation("a row keeps its client")
     if state.parameters:
         raise ScopeViolation("an update by primary key does not stay in its client: use bulk.update()")
