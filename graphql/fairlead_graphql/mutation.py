@@ -12,7 +12,7 @@ import enum
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import orjson
 import strawberry
@@ -197,7 +197,11 @@ def _field(
         return present(context, client_id, answer, selection_of(info))
 
     del resolver.__wrapped__
-    resolver.__annotations__ = {"info": strawberry.Info, "input": given_type, "return": payload}
+    resolver.__annotations__ = {
+        "info": strawberry.Info,
+        "input": Annotated[given_type, strawberry.argument(description="What to do.")],
+        "return": payload,
+    }
     return strawberry.mutation(resolver=resolver, description=description)
 
 

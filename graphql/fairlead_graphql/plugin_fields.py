@@ -1,7 +1,7 @@
 """What plugins add to the schema: root fields and fields of core types, each off where its plugin is off.
 
-The schema is one per process, so a plugin's field exists for every client; where the plugin is not switched on it answers
-with ``PLUGIN_OFF``. Fields are added to the strawberry types before the schema is built and never twice.
+The schema is one per process, so a plugin's field exists for every client; where the plugin is not switched on it
+answers with ``PLUGIN_OFF``. Fields are added to the strawberry types before the schema is built and never twice.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class FieldClash(Exception):
 
 def add_plugin_fields(plugins: Plugins) -> list[Any]:
     """Add what all plugins registered; the answer is their types that no field returns directly."""
-    targets = _targets()
+    targets = plugin_targets()
     types: list[Any] = []
     for registry in plugins.graphql_registries():
         batches = [
@@ -34,15 +34,15 @@ def add_plugin_fields(plugins: Plugins) -> list[Any]:
         ]
         for type_name, name, field, permission in (*registry.fields, *batches):
             if type_name not in targets:
-                raise FieldClash(
-                    f"plugin {registry.plugin!r} adds {name!r} to {type_name!r}, which is none of {', '.join(sorted(targets))}"
-                )
+                known = ", ".join(sorted(targets))
+                raise FieldClash(f"plugin {registry.plugin!r} adds {name!r} to {type_name!r}, which is none of {known}")
             _add(targets[type_name], type_name, name, field, permission, registry)
         types += registry.types
     return types
 
 
-def _targets() -> dict[str, StrawberryObjectDefinition]:
+def plugin_targets() -> dict[str, StrawberryObjectDefinition]:
+    """The core types that plugins may add fields to, by name."""
     from fairlead_graphql.clients.types import Client
     from fairlead_graphql.customers.types import Profile
     from fairlead_graphql.schema import Query

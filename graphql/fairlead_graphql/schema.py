@@ -76,5 +76,7 @@ def build_schema(plugins: Plugins | None = None, limits: Limits | None = None, *
 
 
 def sdl() -> str:
-    """The schema of the core alone, as it is committed: what plugins add differs from installation to installation."""
-    return build_schema().as_str() + "\n"
+    """The schema of the core alone as text, as it is committed."""
+    from fairlead_graphql.sdl import text
+
+    return text()

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -26,13 +27,20 @@ import fairlead_console
 import fairlead_last_touch
 import fairlead_linear
 import fairlead_weighted
+from fairlead.audiences import segments, tags
 from fairlead.channels.service import connect_account
 from fairlead.clients import members, plugin_sets, tokens
-from fairlead.customers.linking import ClaimColumn
+from fairlead.customers.consent import grant
+from fairlead.customers.linking import ClaimColumn, link
 from fairlead.customers.model import Profile
 from fairlead.engine.memory import MemoryEngine
 from fairlead.facts.ingest import EventColumns, TouchColumns, take_events, take_order_records, take_touches
+from fairlead.governance.jobs import create_job
 from fairlead.governance.permissions import ROLES
+from fairlead.insights.service import ask, attribute
+from fairlead.journeys import service as journeys
+from fairlead.messaging.outbox import queue_messages
+from fairlead.messaging.templates import save_template
 from fairlead.plugins.contracts.channel import IdentityClaim, OrderLineRecord, OrderRecord
 from fairlead.runtime import Fairlead
 from fairlead.storage.types import to_millis
@@ -109,6 +117,7 @@ class World:
     token_ids: dict[str, int]
     accounts: dict[str, int]
     profiles: dict[str, list[int]]
+    permissions: Mapping[str, frozenset[str]]
 
     def gql(self, token: str | None, query: str, **variables: Any) -> dict[str, Any]:
         """The whole answer: ``data`` and perhaps ``errors``. ``token`` is a name of :attr:`tokens` or a secret."""
@@ -117,7 +126,7 @@ class World:
             headers["Authorization"] = f"Bearer {self.tokens.get(token, token)}"
         body = json.dumps({"query": query, "variables": variables})
         response = self.http.post("/graphql", content=body, headers=headers)
-        assert response.status_code == 200, response.text
+        assert response.status_code in (200, 401), response.text
         answer: dict[str, Any] = response.json()
         return answer
 
@@ -136,6 +145,14 @@ class World:
             if isinstance(payload, dict):
                 found += [error["code"] for error in payload.get("errors") or ()]
         return found
+
+    def add_token(self, name: str, *permissions: str) -> str:
+        """A member of the agency with a role of exactly these permissions; the name of their token."""
+        with self.runtime.agency_work("test") as work:
+            members.define_role(work, self.agency, name, frozenset(permissions))
+            member = members.add_member(work, self.agency, name, f"{name}@agency.test", role=name)
+            self.tokens[name] = tokens.issue_token(work, member.id, name).secret
+        return name
 
     def client_work(self, client: str) -> Any:
         """A writing unit of work at a client, as the program itself."""
@@ -203,6 +220,7 @@ def world(runtime: Fairlead, clock: FakeClock, tmp_path: Path) -> Iterator[World
             {name: token for name, (_, token, _) in made.items()},
             accounts,
             profiles,
+            ROLE_PERMISSIONS,
         )
 
 
@@ -231,6 +249,48 @@ def fill_client(runtime: Fairlead, client_id: int, name: str, folder: Path) -> t
         add_people(work, name, range(3))
     with runtime.reading(client_id) as work:
         return account, list(work.session.scalars(sa.select(Profile.id).order_by(Profile.id)))
+
+
+GRAPH = {
+    "nodes": [
+        {"id": "start", "kind": "trigger_segment", "settings": {"segment": "people-0"}},
+        {"id": "think", "kind": "wait", "settings": {"hours": 1}},
+        {"id": "end", "kind": "exit"},
+    ],
+    "edges": [{"source": "start", "target": "think"}, {"source": "think", "target": "end"}],
+}
+
+
+def seed_client(runtime: Fairlead, client_id: int, profiles: Sequence[int]) -> None:
+    """Three of everything that :func:`fill_client` leaves out: segments, tags, journeys, messages, runs, jobs."""
+    everybody = {"identity": {"kind": "email"}}
+    with runtime.work(client_id) as work:
+        for number in range(3):
+            segment = segments.create_segment(work, f"people-{number}", "People", everybody)
+            segments.refresh_segment(work, segment.id)
+            tag = tags.create_tag(work, f"tag-{number}")
+            tags.tag_profiles(work, tag.id, profile_ids=list(profiles))
+            journey = journeys.create_journey(work, f"journey-{number}", "Journey", GRAPH)
+            journeys.activate_journey(work, journey.id)
+            journeys.enrol_profiles(work, journey.id, list(profiles))
+            save_template(work, f"hello-{number}", subject="Hi", text="Hello {{ unsubscribe_url }}")
+            create_job(work, "test.job", {"number": number})
+        grant(work, profiles[0], "marketing", "*", source="test", evidence={})
+        keys = [f"message-{profile}" for profile in profiles]
+        queue_messages(work, "out", "hello-0", "marketing", np.array(profiles, np.int64), keys)
+        link(work, [ClaimColumn("email", ["one@people.test"])], "test")
+        link(work, [ClaimColumn("member", ["two"])], "test")
+        link(work, [ClaimColumn("email", ["one@people.test"]), ClaimColumn("member", ["two"])], "test")
+        for _ in range(3 if "linear" in work.plugins.enabled else 0):
+            attribute(work, "linear", {}, ask({}))
+
+
+@pytest.fixture
+def seeded(world: World) -> World:
+    """``world`` with three of everything at both clients."""
+    for name, client_id in world.clients.items():
+        seed_client(world.runtime, client_id, world.profiles[name])
+    return world
 
 
 def add_people(work: Work, prefix: str, numbers: Sequence[int]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import sqlalchemy as sa
 import strawberry
 
@@ -13,6 +15,8 @@ from fairlead_graphql.clients.types import Client, Viewer, ViewerClient
 from fairlead_graphql.listing import Connection, page_of, read_one, read_page
 from fairlead_graphql.policy import MEMBER, PUBLIC, agency_field
 from fairlead_graphql.selection import selection_of
+
+Slug = Annotated[str, strawberry.argument(description="Slug of the client.")]
 
 
 @strawberry.type
@@ -44,7 +48,7 @@ class ClientsQuery:
         )
 
     @agency_field(MEMBER, description="One client by slug; null when it does not exist for the caller.")
-    def client(self, info: strawberry.Info, slug: str) -> Client | None:
+    def client(self, info: strawberry.Info, slug: Slug) -> Client | None:
         try:
             found = info.context.client(slug, "client:read")
         except NotFound:

@@ -18,12 +18,19 @@ from fairlead.messaging.model import Message
 from fairlead.storage.types import Sealed, from_millis
 from fairlead.work import Work
 from fairlead_graphql.customers import types
-from fairlead_graphql.ids import to_global
-from fairlead_graphql.listing import Children, Column, Connection, Page, Plan, read_all, read_by, read_nested, read_page
+from fairlead_graphql.listing import (
+    Children,
+    Column,
+    Connection,
+    Page,
+    Plan,
+    read_all,
+    read_lists,
+    read_nested,
+    read_page,
+)
 from fairlead_graphql.scalars import money
 from fairlead_graphql.selection import Selection
-
-MOST_NESTED = 100
 
 
 def _open_name(work: Work, name: Sealed | None) -> str | None:
@@ -51,76 +58,85 @@ IDENTITY = Plan(
 
 def identities_by_profile(work: Work, profiles: Sequence[int], selection: Selection) -> dict[int, list[types.Identity]]:
     """Identities per profile, the oldest first."""
-    place = sa.func.row_number().over(partition_by=Identity.profile_id, order_by=Identity.id).label("place")
-    ranked = sa.select(Identity.id, place).where(Identity.profile_id.in_(profiles)).subquery()
-    query = (
-        sa.select(Identity)
-        .join(ranked, ranked.c.id == Identity.id)
-        .where(ranked.c.place <= MOST_NESTED)
-        .order_by(Identity.profile_id, Identity.id)
-    )
-    return read_by(work, IDENTITY, query, Identity.profile_id, selection)
+    return read_lists(work, IDENTITY, sa.select(Identity), Identity.profile_id, profiles, selection, Identity.id)
 
 
-def tags_by_profile(work: Work, profiles: Sequence[int], _selection: Selection) -> dict[int, list[types.ProfileTag]]:
+TAG = Plan(
+    types.ProfileTag,
+    Tag.id,
+    {
+        "name": Column((Tag.name,)),
+        "level": Column((Tag.level,)),
+        "since": Column((TagRow.at,)),
+        "source": Column((TagRow.source,)),
+    },
+    ids_of="Tag",
+)
+
+
+def tags_by_profile(work: Work, profiles: Sequence[int], selection: Selection) -> dict[int, list[types.ProfileTag]]:
     """Tags per profile, by name."""
-    rows = work.session.execute(
-        sa.select(TagRow.profile_id, Tag.id, Tag.name, Tag.level, TagRow.at, TagRow.source)
-        .join(Tag, sa.and_(Tag.client_id == TagRow.client_id, Tag.id == TagRow.tag_id))
-        .where(TagRow.profile_id.in_(profiles))
-        .order_by(TagRow.profile_id, Tag.name)
-    )
-    return _grouped(rows, types.ProfileTag, ("id", "name", "level", "since", "source"), "Tag")
+    query = sa.select(TagRow).join(Tag, sa.and_(Tag.client_id == TagRow.client_id, Tag.id == TagRow.tag_id))
+    return read_lists(work, TAG, query, TagRow.profile_id, profiles, selection, Tag.name)
+
+
+SEGMENT = Plan(
+    types.ProfileSegment,
+    Segment.id,
+    {
+        "name": Column((Segment.name,)),
+        "title": Column((Segment.title,)),
+        "since": Column((SegmentMember.since,)),
+    },
+    ids_of="Segment",
+)
 
 
 def segments_by_profile(
-    work: Work, profiles: Sequence[int], _selection: Selection
+    work: Work, profiles: Sequence[int], selection: Selection
 ) -> dict[int, list[types.ProfileSegment]]:
     """Segments per profile, by name."""
-    rows = work.session.execute(
-        sa.select(SegmentMember.profile_id, Segment.id, Segment.name, Segment.title, SegmentMember.since)
-        .join(Segment, sa.and_(Segment.client_id == SegmentMember.client_id, Segment.id == SegmentMember.segment_id))
-        .where(SegmentMember.profile_id.in_(profiles), Segment.state == "active")
-        .order_by(SegmentMember.profile_id, Segment.name)
-    )
-    return _grouped(rows, types.ProfileSegment, ("id", "name", "title", "since"), "Segment")
+    joined = sa.and_(Segment.client_id == SegmentMember.client_id, Segment.id == SegmentMember.segment_id)
+    query = sa.select(SegmentMember).join(Segment, joined).where(Segment.state == "active")
+    return read_lists(work, SEGMENT, query, SegmentMember.profile_id, profiles, selection, Segment.name)
 
 
-def scores_by_profile(
-    work: Work, profiles: Sequence[int], _selection: Selection
-) -> dict[int, list[types.ProfileScore]]:
+SCORE = Plan(
+    types.ProfileScore,
+    Score.profile_id,
+    {
+        "scheme": Column((Score.scheme,)),
+        "value": Column((Score.value,)),
+        "parts": Column((Score.parts,)),
+        "at": Column((Score.at,)),
+    },
+)
+
+
+def scores_by_profile(work: Work, profiles: Sequence[int], selection: Selection) -> dict[int, list[types.ProfileScore]]:
     """Scores per profile, by scheme."""
-    rows = work.session.execute(
-        sa.select(Score.profile_id, Score.scheme, Score.value, Score.parts, Score.at)
-        .where(Score.profile_id.in_(profiles))
-        .order_by(Score.profile_id, Score.scheme)
-    )
-    return _grouped(rows, types.ProfileScore, ("scheme", "value", "parts", "at"))
+    return read_lists(work, SCORE, sa.select(Score), Score.profile_id, profiles, selection, Score.scheme)
+
+
+CONSENT = Plan(
+    types.ProfileConsent,
+    Consent.id,
+    {
+        "purpose": Column((Consent.purpose,)),
+        "channel": Column((Consent.channel,)),
+        "state": Column((Consent.state,)),
+        "at": Column((Consent.at,)),
+        "expiresAt": Column((Consent.expires_at,)),
+    },
+)
 
 
 def consents_by_profile(
-    work: Work, profiles: Sequence[int], _selection: Selection
+    work: Work, profiles: Sequence[int], selection: Selection
 ) -> dict[int, list[types.ProfileConsent]]:
     """What holds per profile, by purpose and channel."""
-    rows = work.session.execute(
-        sa.select(Consent.profile_id, Consent.purpose, Consent.channel, Consent.state, Consent.at, Consent.expires_at)
-        .where(Consent.profile_id.in_(profiles))
-        .order_by(Consent.profile_id, Consent.purpose, Consent.channel)
-    )
-    return _grouped(rows, types.ProfileConsent, ("purpose", "channel", "state", "at", "expires_at"))
-
-
-def _grouped(rows: Any, type_: type[Any], names: tuple[str, ...], id_of: str = "") -> dict[int, list[Any]]:
-    groups: dict[int, list[Any]] = {}
-    for parent, *values in rows:
-        item = object.__new__(type_)
-        item.__dict__.update(zip(names, values, strict=True))
-        if id_of:
-            item.__dict__["id"] = to_global(id_of, item.__dict__["id"])
-        group = groups.setdefault(parent, [])
-        if len(group) < MOST_NESTED:
-            group.append(item)
-    return groups
+    order = (Consent.purpose, Consent.channel)
+    return read_lists(work, CONSENT, sa.select(Consent), Consent.profile_id, profiles, selection, *order)
 
 
 PROFILE = Plan(
@@ -156,24 +172,25 @@ def _money(_work: Work, amount: int | None, currency: str) -> Any:
     return money(amount, currency)
 
 
-def _lines_by_order(work: Work, orders: Sequence[int], _selection: Selection) -> dict[int, list[types.OrderLine]]:
-    rows = work.session.execute(
-        sa.select(
-            OrderLine.order_id,
-            OrderLine.position,
-            OrderLine.sku,
-            OrderLine.title,
-            OrderLine.category,
-            OrderLine.quantity,
-            OrderLine.amount,
-            Order.currency,
-        )
-        .join(Order, Order.id == OrderLine.order_id)
-        .where(OrderLine.order_id.in_(orders))
-        .order_by(OrderLine.order_id, OrderLine.position)
+LINE = Plan(
+    types.OrderLine,
+    OrderLine.order_id,
+    {
+        "position": Column((OrderLine.position,)),
+        "sku": Column((OrderLine.sku,)),
+        "title": Column((OrderLine.title,)),
+        "category": Column((OrderLine.category,)),
+        "quantity": Column((OrderLine.quantity,)),
+        "amount": Column((OrderLine.amount, Order.currency), _money),
+    },
+)
+
+
+def _lines_by_order(work: Work, orders: Sequence[int], selection: Selection) -> dict[int, list[types.OrderLine]]:
+    query = sa.select(OrderLine).join(
+        Order, sa.and_(Order.client_id == OrderLine.client_id, Order.id == OrderLine.order_id)
     )
-    plain = ((order, *values, money(amount, currency)) for order, *values, amount, currency in rows)
-    return _grouped(plain, types.OrderLine, ("position", "sku", "title", "category", "quantity", "amount"))
+    return read_lists(work, LINE, query, OrderLine.order_id, orders, selection, OrderLine.position)
 
 
 def _channel_name(work: Work, code: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import sqlalchemy as sa
 import strawberry
 
@@ -27,6 +29,10 @@ class IdentityInput:
     scope: str = strawberry.field(default="", description="The app or shop it is valid in.")
 
 
+ProfileId = Annotated[strawberry.ID, strawberry.argument(description="Global id of the profile.")]
+ByIdentity = Annotated[IdentityInput, strawberry.argument(description="The identity.")]
+
+
 @strawberry.type
 class CustomersOfClient:
     """Mixed into ``Client``."""
@@ -48,14 +54,14 @@ class CustomersOfClient:
         return read_page(work, loaders.PROFILE, query, ProfileRow.id, page, selection_of(info))
 
     @client_field("profiles:read", description="One profile by id; null when there is none.")
-    def profile(self, info: strawberry.Info, id: strawberry.ID) -> Profile | None:
+    def profile(self, info: strawberry.Info, id: ProfileId) -> Profile | None:
         query = sa.select(ProfileRow).where(ProfileRow.id == from_global("Profile", id), ProfileRow.state != "erased")
         return read_one(info.context.work(self.client_id), loaders.PROFILE, query, selection_of(info))
 
     @client_field(
         "profiles:reveal", description="The profile with an identity. Needs the right to reveal: it confirms a guess."
     )
-    def profile_by_identity(self, info: strawberry.Info, identity: IdentityInput) -> Profile | None:
+    def profile_by_identity(self, info: strawberry.Info, identity: ByIdentity) -> Profile | None:
         value = normalise(identity.kind, identity.value)
         if value is None:
             raise InvalidInput(f"this is no {identity.kind}", path=("identity", "value"))

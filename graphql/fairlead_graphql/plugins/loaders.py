@@ -110,4 +110,5 @@ def _client_plugin(plugins: Plugins, entry: CatalogueEntry, forms: Forms) -> typ
 
 def _client_thing(plugins: Plugins, entry: Registered[Any], forms: Forms) -> types.ClientThing:
     settings, problems = forms.get((entry.kind, entry.name), (None, []))
-    return types.ClientThing(thing=thing_of(plugins, entry), settings=None if settings is None else JSON(settings), problems=problems)
+    shown = None if settings is None else JSON(settings)
+    return types.ClientThing(thing=thing_of(plugins, entry), settings=shown, problems=problems)
