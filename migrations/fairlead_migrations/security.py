@@ -1,6 +1,7 @@
 """What a revision calls to lock its tables: the application role, row-level security, append-only triggers.
 
-Functions here are part of revisions that have run somewhere, so their effect never changes; a new need is a new function.
+Functions here are part of revisions that have run somewhere, so their effect never changes; a new need is a new
+function.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def create_app_role() -> None:
             END IF;
         EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
         END $$
-        """
+        """  # noqa: S608 - no data in it, only our own names
     )
     op.execute(
         f"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from fairlead.channels.connection import open_account
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from fairlead.runtime import Fairlead
     from fairlead.work import Work
 
+LONGEST_ID = 120
 USABLE = ("connected", "failed", "paused")
 
 
@@ -37,7 +39,7 @@ def deliver(runtime: Fairlead, client: str, account_id: int, request: InboundReq
     def store(work: Work) -> None:
         known: bulk.Columns = {
             "account_id": [account_id],
-            "dedupe_id": [outcome.dedupe_id[:120]],
+            "dedupe_id": [_dedupe_id(outcome.dedupe_id, request.body)],
             "received_at": [to_millis(work.now)],
         }
         if not bulk.insert(work.session, WebhookDelivery, known, ignore_known=True):
@@ -49,3 +51,10 @@ def deliver(runtime: Fairlead, client: str, account_id: int, request: InboundReq
 
     runtime.run(client_id, store)
     return outcome
+
+
+def _dedupe_id(told: str, body: bytes) -> str:
+    """The platform's id of a delivery, or a digest of it or of the body where it has none that fits."""
+    if 0 < len(told) <= LONGEST_ID:
+        return told
+    return hashlib.blake2b(told.encode() or body, digest_size=16).hexdigest()

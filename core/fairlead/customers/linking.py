@@ -199,8 +199,8 @@ def _neighbours(claims: _Claims, usable: BoolArray) -> tuple[IntArray, IntArray]
 def _crowded(left: IntArray, kind: IntArray, kinds: int, limit: int) -> IntArray:
     """The codes that have more than ``limit`` neighbours of one kind."""
     seen, counts = np.unique(left * kinds + kind, return_counts=True)
-    codes: IntArray = seen // max(kinds, 1)
-    return codes[counts > limit]
+    crowded: IntArray = seen[counts > limit] // max(kinds, 1)
+    return crowded
 
 
 def _held_by_kind(work: Work, profile_ids: list[int], groups: dict[tuple[str, str], int]) -> dict[tuple[int, int], int]:

@@ -1,8 +1,8 @@
 """The demonstration on public data sets: Taobao behaviour and Tmall orders of one client, ad touches of another.
 
 ``cart_not_bought`` holds whoever has at least one ``cart`` event and no ``buy`` event in the whole file. The file knows
-no consents, so they are made up by rule: a user whose number leaves 0 when divided by 5 withdrew, 1 never said anything,
-all others agreed.
+no consents, so they are made up by rule: a user whose number leaves 0 when divided by 5 withdrew, 1 never said
+anything, all others agreed.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ EVENT = "event"
 def known_codes(work: Work, domain: str) -> dict[str, int]:
     """All codes of a domain by name."""
     rows = work.session.execute(sa.select(Code.name, Code.code).where(Code.domain == domain))
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def names_by_code(work: Work, domain: str) -> dict[int, str]:

@@ -7,18 +7,21 @@ everybody where they stood, one after it leaves nothing to do again.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sqlalchemy as sa
 
 from fairlead.clients.service import get_client
+from fairlead.errors import DomainError
 from fairlead.journeys import batch
-from fairlead.journeys.batch import BATCH, STAY
+from fairlead.journeys.batch import BATCH
 from fairlead.journeys.graph import Graph, parse_graph
 from fairlead.journeys.model import Enrolment, Journey, JourneyVersion
 from fairlead.journeys.nodes import SendSettings, find_node
 from fairlead.messaging.outbox import queue_batch, queue_people
+from fairlead.observability.logging import get_logger
 from fairlead.plugins.contracts.journey_node import CompilesToSql, JourneyNode, NodeBatch, NodeSqlContext
 from fairlead.storage.types import to_millis
 from fairlead.work import Work
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 BATCH_SIZE = 5_000
 MAX_ROUNDS = 10_000
 PROBES = 100
+
+
+log = get_logger("fairlead.journeys")
 
 
 class JourneyFault(Exception):
@@ -44,19 +50,30 @@ class Place:
 
 
 def advance(runtime: Fairlead, client: str | int, *, size: int = BATCH_SIZE) -> int:
-    """Move everybody of one client who is due, until nobody is; the answer is the number of steps taken."""
+    """Move everybody of one client who is due, until nobody is; the answer is the number of steps taken.
+
+    A node that fails (its plugin, template or account is gone, or it broke its contract) keeps its people and is
+    logged; everybody else goes on.
+    """
     steps = 0
+    faulty: set[Place] = set()
     for _ in range(MAX_ROUNDS):
         with runtime.reading(client) as work:
-            places = due_places(work)
-        if not places:
-            return steps
-        before = steps
+            places = [place for place in due_places(work) if place not in faulty]
+        taken = 0
         for place in places:
-            with runtime.work(client) as work:
-                steps += advance_place(work, place, size)
-        if steps == before:
-            return steps
+            try:
+                met, moved = runtime.run(client, partial(advance_place, place=place, size=size))
+            except Exception as error:
+                faulty.add(place)
+                expected = isinstance(error, DomainError | JourneyFault)
+                text = str(error) if expected else type(error).__name__
+                where = {"version_id": place.version_id, "node": place.node}
+                log.error("a node of a journey failed", reason=text, exc_info=not expected, **where)
+                continue
+            taken, steps = taken + met, steps + moved
+        if not taken:
+            break
     return steps
 
 
@@ -75,7 +92,7 @@ def due_places(work: Work) -> list[Place]:
     return due
 
 
-def _somebody_due(place: Place, work: Work) -> sa.Select[tuple[int, int]]:
+def _somebody_due(place: Place, work: Work) -> sa.Select[int, int]:
     first = (
         sa.select(Enrolment.version_id, Enrolment.node)
         .where(
@@ -91,12 +108,15 @@ def _somebody_due(place: Place, work: Work) -> sa.Select[tuple[int, int]]:
     return sa.select(first.c.version_id, first.c.node)
 
 
-def advance_place(work: Work, place: Place, size: int) -> int:
-    """Decide for one batch on one node and write everything that follows; the answer is how many moved."""
+def advance_place(work: Work, place: Place, size: int) -> tuple[int, int]:
+    """Decide for one batch on one node and write everything that follows; answers how many it met and how many moved.
+
+    Raises :class:`JourneyFault` when the node's decision is none.
+    """
     now = to_millis(work.now)
     taken = batch.take(work.session, place.version_id, place.node, now, size)
     if not taken:
-        return 0
+        return 0, 0
     graph = load_graph(work, place.version_id)
     part = graph.nodes[place.node]
     node = find_node(work, part.kind)
@@ -106,12 +126,14 @@ def advance_place(work: Work, place: Place, size: int) -> int:
     if isinstance(node, CompilesToSql):
         _decide_by_sql(work, node, settings, now)
     else:
-        _decide_by_arrays(work, node, settings, part.id, now, outlets)
+        _decide_by_arrays(work, node, settings, part.id, now)
+    if wrong := batch.undecided(work.session, len(outlets), now):
+        raise JourneyFault(f"node {part.id!r} ({part.kind}) gave {wrong} people no outlet it has and no later time")
     if isinstance(settings, SendSettings):
         queue_batch(work, settings.account, settings.template, settings.purpose, part.id)
     batch.log_steps(work.session, place.node, outlets, now)
     after = {number: targets[place.node, name] for number, name in enumerate(outlets) if (place.node, name) in targets}
-    return batch.move(work.session, after, now, graph.visit_limit, goal=part.kind == "goal")
+    return taken, batch.move(work.session, after, now, graph.visit_limit, goal=part.kind == "goal")
 
 
 def load_graph(work: Work, version_id: int) -> Graph:
@@ -134,19 +156,14 @@ def _decide_by_sql(work: Work, node: CompilesToSql, settings: Any, now: int) -> 
     batch.decide(work.session, node.outlet_sql(context, settings), node.due_sql(context, settings))
 
 
-def _decide_by_arrays(
-    work: Work, node: JourneyNode, settings: Any, node_id: str, now: int, outlets: tuple[str, ...]
-) -> None:
+def _decide_by_arrays(work: Work, node: JourneyNode, settings: Any, node_id: str, now: int) -> None:
     enrolments, profiles, visits, entered = batch.people(work.session)
     outcome = node.run(NodeBatch(work.client_id, now, _zone(work), profiles, visits, entered, work.session), settings)
     chosen = np.asarray(outcome.outlet, np.int64)
-    top = max(len(outlets), 1)
-    if chosen.shape != profiles.shape or chosen.min() < STAY or chosen.max() >= top:
-        raise JourneyFault(f"node {node_id!r} ({node.manifest.name}) chose an outlet it does not have")
-    due = np.full(len(chosen), now, np.int64) if outcome.due_at is None else np.asarray(outcome.due_at, np.int64)
-    if (due[chosen == STAY] <= now).any():
-        raise JourneyFault(f"node {node_id!r} ({node.manifest.name}) holds people without a later time")
-    notes = outcome.note or [""] * len(chosen)
+    due = np.full(profiles.shape, now, np.int64) if outcome.due_at is None else np.asarray(outcome.due_at, np.int64)
+    notes = outcome.note or [""] * len(profiles)
+    if chosen.shape != profiles.shape or due.shape != profiles.shape or len(notes) != len(profiles):
+        raise JourneyFault(f"node {node_id!r} ({node.manifest.name}) did not decide for each of its people")
     batch.decide_each(work.session, enrolments, chosen, due, notes)
     for request in outcome.sends:
         at = request.people

@@ -32,6 +32,8 @@ BATCH = sa.Table(
     sa.Column("due_at", sa.BigInteger),
     sa.Column("note", sa.String(120), nullable=False, server_default=""),
     prefixes=["TEMPORARY"],
+    # A pooled connection must not carry one client's people into another's transaction.
+    postgresql_on_commit="DELETE ROWS",
 )
 ENROLMENT: sa.Table = Enrolment.__table__  # type: ignore[assignment]
 STEP: sa.Table = Step.__table__  # type: ignore[assignment]
@@ -88,6 +90,16 @@ def decide_each(
         .values(outlet=sa.bindparam("o"), due_at=sa.bindparam("d"), note=sa.bindparam("n")),
         [{"enrolment": enrolment, "o": outlet, "d": due, "n": note[:120]} for enrolment, outlet, due, note in rows],
     )
+
+
+def undecided(session: ScopedSession, outlets: int, now: int) -> int:
+    """How many in the batch have an outlet that does not exist, or stay without a later time."""
+    fault = sa.or_(
+        BATCH.c.outlet.is_(None),
+        ~BATCH.c.outlet.between(STAY, max(outlets, 1) - 1),
+        sa.and_(BATCH.c.outlet == STAY, sa.func.coalesce(BATCH.c.due_at, 0) <= now),
+    )
+    return int(session.bare(sa.select(sa.func.count()).select_from(BATCH).where(fault)).scalar_one())
 
 
 def log_steps(session: ScopedSession, node: int, outlets: Sequence[str], now: int) -> None:

@@ -13,12 +13,13 @@ from fairlead.journeys.graph import Graph, parse_graph
 from fairlead.journeys.model import Enrolment, Journey, JourneyVersion
 from fairlead.journeys.triggers import enrol, start_triggers
 from fairlead.journeys.validation import check_graph
+from fairlead.messaging.outbox import release_paused
 from fairlead.plugins.events import DomainEvent, EventType
 from fairlead.work import Work
 
 
 def create_journey(work: Work, name: str, title: str, graph: Mapping[str, Any] | Graph) -> Journey:
-    """A draft with its first version. Raises ``Conflict`` for a taken name, ``Refusals`` for what is wrong with the graph."""
+    """A draft with its first version. Raises ``Conflict`` for a taken name, ``Refusals`` for a wrong graph."""
     name = name.strip()
     if not name or len(name) > 80:
         raise InvalidInput("a journey's name has 1 to 80 characters", path=("name",))
@@ -75,6 +76,8 @@ def activate_journey(work: Work, journey_id: int) -> Journey:
     if first_time:
         journey.activated_at = work.now
         start_triggers(work, journey, version, graph)
+    else:
+        release_paused(work, journey.id)
     record(
         work,
         "journey.activate",
@@ -88,7 +91,7 @@ def activate_journey(work: Work, journey_id: int) -> Journey:
 
 
 def pause_journey(work: Work, journey_id: int) -> Journey:
-    """Stop moving people; everybody keeps their place and queued messages keep theirs."""
+    """Stop moving people and sending their messages; everybody keeps their place and queued messages keep theirs."""
     journey = get_journey(work, journey_id)
     if journey.state != "active":
         raise Conflict(f"the journey is {journey.state}", path=("journeyId",))
@@ -99,7 +102,7 @@ def pause_journey(work: Work, journey_id: int) -> Journey:
 
 
 def archive_journey(work: Work, journey_id: int) -> Journey:
-    """End the journey for good: whoever is under way leaves it."""
+    """End the journey for good: whoever is under way leaves it, and what is queued is refused when it would leave."""
     journey = get_journey(work, journey_id)
     if journey.state == "archived":
         raise Conflict("the journey is archived already", path=("journeyId",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -15,6 +16,7 @@ from fairlead.journeys.graph import Graph, parse_graph
 from fairlead.journeys.model import Enrolment, Journey, JourneyVersion
 from fairlead.journeys.nodes import TRIGGERS, EventTriggerSettings, SegmentTriggerSettings
 from fairlead.storage import bulk, ids
+from fairlead.storage.locks import lock
 from fairlead.storage.types import to_millis
 from fairlead.work import Work
 
@@ -31,10 +33,12 @@ def enrol(
     profile_ids: Sequence[int],
     reasons: Sequence[str] | None = None,
 ) -> int:
-    """Put people on the trigger node. ``reasons`` name what brought each (an event, an entry); of several, a person's last counts, and the same reason counts once.
+    """Put people on the trigger node. ``reasons`` name what brought each (an event, an entry); of several, a person's
+    last counts, and the same reason counts once.
 
     Only active profiles enter, and only as often as the graph's re-entry policy lets them. The answer is how many did.
     """
+    lock(work.session, f"enrol/{journey.id}")
     start = next(at for at, node in enumerate(graph.nodes) if node.kind in TRIGGERS)
     latest = dict(zip(profile_ids, reasons or [f"at:{to_millis(work.now)}"] * len(profile_ids), strict=True))
     people = list(latest)
@@ -124,8 +128,15 @@ def take_in(work: Work) -> int:
     return entered
 
 
-def _segment_id(work: Work, name: str) -> int:
-    return work.session.scalars(sa.select(Segment.id).where(Segment.name == name)).one()
+def _segment_id(work: Work, name: str) -> int | None:
+    return work.session.scalar(sa.select(Segment.id).where(Segment.name == name))
+
+
+def _under_way(journey: Journey, profile_id: Any, at: Any) -> sa.ColumnElement[bool]:
+    """Whether somebody was on this journey at that instant: what happens on the way does not bring them in again."""
+    return sa.exists().where(
+        Enrolment.journey_id == journey.id, Enrolment.profile_id == profile_id, Enrolment.finished_at > at
+    )
 
 
 def _from_segment(
@@ -137,6 +148,7 @@ def _from_segment(
             SegmentChange.segment_id == segment_id,
             SegmentChange.entered.is_(True),
             sa.type_coerce(SegmentChange.at, sa.BigInteger) >= journey.trigger_cursor,
+            ~_under_way(journey, SegmentChange.profile_id, SegmentChange.at),
         )
     ).all()
     if not changes:
@@ -165,10 +177,12 @@ def _from_events(
             Event.type_code == code,
             Event.profile_id.is_not(None),
             Event.at >= journey.activated_at,
+            ~_under_way(journey, Event.profile_id, Event.at),
         )
         .order_by(Event.id)
     ).all()
     if not rows:
         return 0
     journey.trigger_cursor = max(journey.trigger_cursor, rows[-1][0])
-    return enrol(work, journey, version, graph, [row[1] for row in rows], [f"ev:{row[0]}" for row in rows])
+    people = {profile_id: f"ev:{event_id}" for event_id, profile_id in rows if profile_id is not None}
+    return enrol(work, journey, version, graph, list(people), list(people.values()))

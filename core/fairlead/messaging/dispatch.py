@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,8 @@ LEASE = dt.timedelta(minutes=5)
 MAX_ATTEMPTS = 8
 FIRST_WAIT = 5.0
 LONGEST_WAIT = 3600.0
+LONGEST_ASKED = 30 * 86400.0
+SENDER_LOST = "sender_lost"
 
 
 @dataclass(slots=True)
@@ -51,13 +53,26 @@ class Dispatched:
     batches: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
 
+    def add(self, changes: Mapping[int, tuple[str, str]], queued: str) -> None:
+        """Count messages by the state each came to; ``queued`` says whether those still waiting were delayed or failed
+        a try (``retried``)."""
+        for state, reason in changes.values():
+            name = queued if state == QUEUED else state
+            setattr(self, name, getattr(self, name) + 1)
+            if state == REFUSED:
+                self.reasons[reason] = self.reasons.get(reason, 0) + 1
+
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
+    """``held_back`` has the messages that did not pass the guards: id to (state, reason)."""
+
     owner: str
+    channel: str
     outgoing: list[OutgoingMessage]
     ids: dict[str, int]
     attempts: dict[str, int]
+    held_back: dict[int, tuple[str, str]]
 
 
 def dispatch(
@@ -75,21 +90,25 @@ def dispatch(
     limits = channel.limits(opened.context)
     recover_leases(runtime, client_id, account_id, idempotent=channel.idempotent)
     while done.batches < batches:
-        with runtime.work(client_id) as work:
-            claim = _claim(work, account_id, channel, limits, lease, done)
+        claim = runtime.run(client_id, lambda work: _claim(work, account_id, channel, limits, lease))
         if claim is None:
             break
         done.batches += 1
+        done.add(claim.held_back, "delayed")
         if claim.outgoing and not _send(runtime, client_id, account_id, claim, done):
             break
     return done
 
 
 def recover_leases(runtime: Fairlead, client_id: int, account_id: int, *, idempotent: bool) -> int:
-    """Take back messages whose sender died: to ``queued`` where the channel drops repeats, to ``unknown`` elsewhere."""
-    with runtime.work(client_id) as work:
-        lost = work.session.scalars(
-            sa.select(Message.id)
+    """Take back messages whose sender died: to ``queued`` where the channel drops repeats, to ``unknown`` elsewhere.
+
+    A message that outlived its senders too often is not tried again: it may be what kills them.
+    """
+
+    def recover(work: Work) -> int:
+        lost = work.session.execute(
+            sa.select(Message.id, Message.attempts)
             .where(
                 Message.account_id == account_id,
                 IS_OPEN,
@@ -100,18 +119,22 @@ def recover_leases(runtime: Fairlead, client_id: int, account_id: int, *, idempo
         ).all()
         if not lost:
             return 0
-        state = (QUEUED, "sender_lost") if idempotent else (UNKNOWN, "sender_lost")
-        values = {"owner": None, "lease_until": None} | ({"sent_at": None} if idempotent else {})
-        set_state(work, dict.fromkeys(lost, state), **values)
-        if not idempotent:
-            _announce_unknown(work, account_id, lost)
-    return len(lost)
+        again = [message_id for message_id, attempts in lost if idempotent and attempts < MAX_ATTEMPTS]
+        unknown = [message_id for message_id, _ in lost if message_id not in again]
+        # ``sent_at`` stays: it says that the message may be out already.
+        changes = dict.fromkeys(again, (QUEUED, SENDER_LOST)) | dict.fromkeys(unknown, (UNKNOWN, SENDER_LOST))
+        set_state(work, changes, owner=None, lease_until=None)
+        if unknown:
+            _announce_unknown(work, account_id, unknown)
+        return len(lost)
+
+    return runtime.run(client_id, recover)
 
 
 def _claim(
-    work: Work, account_id: int, channel: SendsMessages, limits: SendLimits, lease: dt.timedelta, done: Dispatched
+    work: Work, account_id: int, channel: SendsMessages, limits: SendLimits, lease: dt.timedelta
 ) -> _Claim | None:
-    """Take the next batch; ``None`` when nothing is due or the account's rate is spent."""
+    """Take the next batch; ``None`` when nothing is due or the account's rate is spent. May run again."""
     account = get_account(work, account_id, for_update=True)
     if account.state != "connected":
         return None
@@ -133,13 +156,10 @@ def _claim(
     if not messages:
         return None
     verdicts = judge(work, messages, channel.address_kinds)
-    _write_verdicts(work, verdicts, done)
-    passing = [message for message in messages if message.id in verdicts.addresses]
-    passing = [row for row in passing if row.id not in verdicts.refused and row.id not in verdicts.delayed]
+    passing = [row for row in messages if row.id not in verdicts.refused and row.id not in verdicts.delayed]
     outgoing, unfit = compose(work, passing, verdicts)
-    if unfit:
-        set_state(work, {message_id: (REFUSED, reason) for message_id, reason in unfit.items()})
-        _count(done, unfit.values())
+    verdicts.refused.update(unfit)
+    held_back = _write_verdicts(work, messages, verdicts)
     owner = secrets.token_hex(16)
     chosen = [row for row in passing if row.id not in unfit]
     work.session.execute(
@@ -157,7 +177,9 @@ def _claim(
     )
     note_states(work, {row.id: (SENDING, "") for row in chosen})
     account.send_tokens -= len(chosen)
-    return _Claim(owner, outgoing, {row.key: row.id for row in chosen}, {row.key: row.attempts + 1 for row in chosen})
+    ids = {row.key: row.id for row in chosen}
+    attempts = {row.key: row.attempts + 1 for row in chosen}
+    return _Claim(owner, account.channel, outgoing, ids, attempts, held_back)
 
 
 def _tokens(account: ChannelAccount, limits: SendLimits, now: dt.datetime) -> int:
@@ -172,23 +194,27 @@ def _tokens(account: ChannelAccount, limits: SendLimits, now: dt.datetime) -> in
     return int(account.send_tokens)
 
 
-def _write_verdicts(work: Work, verdicts: Verdicts, done: Dispatched) -> None:
-    if verdicts.refused:
-        set_state(work, {message_id: (REFUSED, reason) for message_id, reason in verdicts.refused.items()})
-        _count(done, verdicts.refused.values())
+def _write_verdicts(work: Work, messages: Sequence[Message], verdicts: Verdicts) -> dict[int, tuple[str, str]]:
+    """Refuse and delay; one that an earlier sender may have sent cannot be called refused, so it is ``unknown``."""
+    maybe_out = {row.id for row in messages if row.sent_at is not None}
+    refused = {
+        message_id: (UNKNOWN if message_id in maybe_out else REFUSED, reason)
+        for message_id, reason in verdicts.refused.items()
+    }
+    set_state(work, refused)
+    unknown = [message_id for message_id, (state, _) in refused.items() if state == UNKNOWN]
+    if unknown:
+        _announce_unknown(work, messages[0].account_id, unknown)
     by_time: dict[tuple[dt.datetime, str], list[int]] = {}
     for message_id, delay in verdicts.delayed.items():
         if message_id not in verdicts.refused:
             by_time.setdefault(delay, []).append(message_id)
+    delayed: dict[int, tuple[str, str]] = {}
     for (due_at, reason), message_ids in by_time.items():
-        set_state(work, dict.fromkeys(message_ids, (QUEUED, reason)), due_at=due_at)
-        done.delayed += len(message_ids)
-
-
-def _count(done: Dispatched, reasons: object) -> None:
-    for reason in reasons:  # type: ignore[attr-defined]
-        done.refused += 1
-        done.reasons[reason] = done.reasons.get(reason, 0) + 1
+        later = dict.fromkeys(message_ids, (QUEUED, reason))
+        set_state(work, later, due_at=due_at)
+        delayed |= later
+    return refused | delayed
 
 
 def _send(runtime: Fairlead, client_id: int, account_id: int, claim: _Claim, done: Dispatched) -> bool:
@@ -200,28 +226,43 @@ def _send(runtime: Fairlead, client_id: int, account_id: int, claim: _Claim, don
         return channel.send(opened.context, claim.outgoing)
 
     error: PluginError | None = None
-    results: Sequence[SendResult] = ()
+    results: dict[str, SendResult] = {}
     try:
-        results = call_channel(runtime, client_id, account_id, "send", call)
+        results = _told(call_channel(runtime, client_id, account_id, "send", call))
     except PluginError as raised:
         error = raised
     except Exception as raised:  # noqa: BLE001 - a stranger's code; what it did to the messages nobody knows
-        error = OutcomeUnknown(stranger(raised, claim.outgoing[0].key).message)
-    with runtime.work(client_id) as work:
-        _settle(work, account_id, claim, results, error, done)
+        error = OutcomeUnknown(stranger(raised, claim.channel).message)
+
+    def settle(work: Work) -> dict[int, tuple[str, str]]:
+        ended = _settle(work, account_id, claim, results, error)
         if error is not None and not isinstance(error, SkipItem | SwitchChannel):
             note_error(work, account_id, error)
-    return error is None
+        return ended
+
+    done.add(runtime.run(client_id, settle), "retried")
+    return error is None or isinstance(error, SkipItem | SwitchChannel)
+
+
+def _told(answer: object) -> dict[str, SendResult]:
+    """What a channel's answer says per key. A key with two fates has none, and what is no result does not count."""
+    results: dict[str, SendResult] = {}
+    torn: set[str] = set()
+    for result in answer if isinstance(answer, Sequence) else ():
+        if not isinstance(result, SendResult) or not isinstance(result.state, SendState):
+            continue
+        if results.setdefault(result.key, result).state is not result.state:
+            torn.add(result.key)
+    return {key: result for key, result in results.items() if key not in torn}
 
 
 def _settle(
     work: Work,
     account_id: int,
     claim: _Claim,
-    results: Sequence[SendResult],
+    results: Mapping[str, SendResult],
     error: PluginError | None,
-    done: Dispatched,
-) -> None:
+) -> dict[int, tuple[str, str]]:
     """Write the outcome of a batch. A message without a result may have gone out, so it is ``unknown``."""
     mine = set(
         work.session.scalars(
@@ -230,31 +271,29 @@ def _settle(
             .with_for_update()
         )
     )
-    by_key = {result.key: result for result in results}
-    unknown = []
+    ended: dict[int, tuple[str, str]] = {}
     for key, message_id in claim.ids.items():
         if message_id not in mine:
             continue
-        result = by_key.get(key) or _from_error(key, error)
+        result = results.get(key) or _from_error(key, error)
+        values: dict[str, object] = {}
         if result.state is SendState.SENT:
-            _end(work, message_id, SENT, "", external_id=result.external_id[:120] or None)
-            done.sent += 1
+            fate, values = (SENT, ""), {"external_id": str(result.external_id)[:120] or None}
         elif result.state is SendState.REFUSED:
-            _end(work, message_id, REFUSED, result.reason or "refused_by_channel", sent_at=None)
-            _count(done, [result.reason or "refused_by_channel"])
+            fate, values = (REFUSED, result.reason or "refused_by_channel"), {"sent_at": None}
         elif result.state is SendState.RETRY and claim.attempts[key] < MAX_ATTEMPTS:
             wait = _wait(claim.attempts[key], result.retry_after)
-            _end(work, message_id, QUEUED, result.reason or "retry", sent_at=None, due_at=work.now + wait)
-            done.retried += 1
+            fate, values = (QUEUED, result.reason or "retry"), {"sent_at": None, "due_at": work.now + wait}
         elif result.state is SendState.RETRY:
-            _end(work, message_id, FAILED, result.reason or "too_many_attempts", sent_at=None)
-            done.failed += 1
+            fate, values = (FAILED, result.reason or "too_many_attempts"), {"sent_at": None}
         else:
-            _end(work, message_id, UNKNOWN, result.reason or "no_answer")
-            unknown.append(message_id)
-            done.unknown += 1
+            fate = (UNKNOWN, result.reason or "no_answer")
+        set_state(work, {message_id: fate}, owner=None, lease_until=None, **values)
+        ended[message_id] = fate
+    unknown = [message_id for message_id, (state, _) in ended.items() if state == UNKNOWN]
     if unknown:
         _announce_unknown(work, account_id, unknown)
+    return ended
 
 
 def _from_error(key: str, error: PluginError | None) -> SendResult:
@@ -268,14 +307,11 @@ def _from_error(key: str, error: PluginError | None) -> SendResult:
     return SendResult(key, SendState.UNKNOWN, reason="no_answer")
 
 
-def _end(work: Work, message_id: int, state: str, reason: str, **values: object) -> None:
-    set_state(work, {message_id: (state, reason)}, owner=None, lease_until=None, **values)
-
-
 def _wait(attempt: int, retry_after: float | None) -> dt.timedelta:
     """Exponential back-off with full jitter, never below what the platform asked for."""
     longest = min(LONGEST_WAIT, FIRST_WAIT * 2.0**attempt)
-    return dt.timedelta(seconds=max(retry_after or 0.0, random.uniform(1.0, longest)))  # noqa: S311 - no secret
+    asked = retry_after if retry_after is not None and 0.0 <= retry_after <= LONGEST_ASKED else 0.0
+    return dt.timedelta(seconds=max(asked, random.uniform(1.0, longest)))  # noqa: S311 - no secret
 
 
 def _announce_unknown(work: Work, account_id: int, message_ids: Sequence[int]) -> None:

@@ -15,8 +15,9 @@ from sqlalchemy.orm import aliased
 
 from fairlead.clients.service import get_client
 from fairlead.customers.model import Consent, Identity, Profile, Suppression
-from fairlead.messaging.model import SENDING, SENT, UNKNOWN, Message
-from fairlead.messaging.policy import PERIODS, Policy, get_policy, next_allowed
+from fairlead.journeys.model import Enrolment, Journey
+from fairlead.messaging.model import PAUSED, SENDING, SENT, UNKNOWN, Message
+from fairlead.messaging.policy import PERIODS, Policy, get_policy, next_allowed, zone_of
 from fairlead.storage.types import Sealed
 from fairlead.work import Work
 
@@ -26,6 +27,10 @@ NO_ADDRESS = "no_address"
 SUPPRESSED = "suppressed"
 CAP = "frequency_cap"
 QUIET = "quiet_hours"
+MINOR = "minor"
+ARCHIVED = "journey_archived"
+PAUSE_LOOK = dt.timedelta(minutes=10)
+FULL_AGE = 18
 EXEMPT = frozenset({"service"})
 """Purposes that need no consent and keep no quiet hours: what the person asked for, such as an order's state."""
 
@@ -48,18 +53,26 @@ class Verdicts:
 
 
 def judge(work: Work, messages: Sequence[Message], kinds: Sequence[str]) -> Verdicts:
-    """Refuse, delay or let pass each message of one account; ``kinds`` are the address kinds of its channel, best first."""
+    """Refuse, delay or let pass each message of one account; ``kinds`` are its channel's address kinds, best first."""
     verdicts = Verdicts()
     profiles = _profiles(work, messages)
     consented = _consented(work, messages)
     addresses, suppressed = _addresses(work, messages, kinds)
+    stopped = _stopped_journeys(work, messages)
     policy, zone = get_policy(work), get_client(work.session, work.client_id).zone
+    today = work.now.astimezone(zone_of(zone)).date()
     for message in messages:
-        state, own_zone = profiles.get(message.profile_id, ("missing", None))
-        if state != "active":
+        state, own_zone, born = profiles.get(message.profile_id, ("missing", None, None))
+        if stopped.get(message.id) == "archived":
+            verdicts.refused[message.id] = ARCHIVED
+        elif stopped.get(message.id) == "paused":
+            verdicts.delayed[message.id] = (work.now + PAUSE_LOOK, PAUSED)
+        elif state != "active":
             verdicts.refused[message.id] = NO_PERSON
         elif message.purpose not in EXEMPT and message.id not in consented:
             verdicts.refused[message.id] = NO_CONSENT
+        elif message.purpose not in EXEMPT and message.enrolment_id is not None and is_minor(born, today):
+            verdicts.refused[message.id] = MINOR
         elif message.profile_id in addresses:
             verdicts.addresses[message.id] = addresses[message.profile_id]
             if message.purpose not in EXEMPT:
@@ -72,15 +85,39 @@ def judge(work: Work, messages: Sequence[Message], kinds: Sequence[str]) -> Verd
     return verdicts
 
 
-def _profiles(work: Work, messages: Sequence[Message]) -> dict[int, tuple[str, str | None]]:
+def is_minor(born: dt.date | None, today: dt.date) -> bool:
+    """Whether somebody born then is under 18, whom nobody may send marketing to by automated decision.
+
+    Source: Regulations on the Protection of Minors in Cyberspace (China, 2024), article 24.
+    """
+    if born is None:
+        return False
+    return today.year - born.year - ((today.month, today.day) < (born.month, born.day)) < FULL_AGE
+
+
+def _profiles(work: Work, messages: Sequence[Message]) -> dict[int, tuple[str, str | None, dt.date | None]]:
     rows = work.session.execute(
-        sa.select(Profile.id, Profile.state, Profile.zone).where(Profile.id.in_({row.profile_id for row in messages}))
+        sa.select(Profile.id, Profile.state, Profile.zone, Profile.birth_date).where(
+            Profile.id.in_({row.profile_id for row in messages})
+        )
     )
-    return {profile_id: (state, zone) for profile_id, state, zone in rows}
+    return {profile_id: (state, zone, born) for profile_id, state, zone, born in rows}
+
+
+def _stopped_journeys(work: Work, messages: Sequence[Message]) -> dict[int, str]:
+    """By message the state of its journey, where that is paused or archived."""
+    of_journeys = [row.id for row in messages if row.enrolment_id is not None]
+    rows = work.session.execute(
+        sa.select(Message.id, Journey.state)
+        .join(Enrolment, Enrolment.id == Message.enrolment_id)
+        .join(Journey, Journey.id == Enrolment.journey_id)
+        .where(Message.id.in_(of_journeys), Journey.state.in_(("paused", "archived")))
+    )
+    return dict(rows.all())
 
 
 def _consented(work: Work, messages: Sequence[Message]) -> set[int]:
-    """Messages whose person agreed to this purpose: a word about the channel itself outweighs one about all channels."""
+    """Messages whose person agreed to this purpose: a word about the channel outweighs one about all channels."""
     own, general = aliased(Consent), aliased(Consent)
 
     def live(row: type[Consent]) -> sa.ColumnElement[bool]:
@@ -109,7 +146,7 @@ def _consented(work: Work, messages: Sequence[Message]) -> set[int]:
 
 
 def _addresses(work: Work, messages: Sequence[Message], kinds: Sequence[str]) -> tuple[dict[int, Address], set[int]]:
-    """The best address per profile that is neither bounced nor suppressed, and profiles that had only suppressed ones."""
+    """The best address per profile that is neither bounced nor suppressed, and profiles that had a suppressed one."""
     suppression = aliased(Suppression)
     channel = messages[0].channel if messages else ""
     rows = work.session.execute(
@@ -177,4 +214,4 @@ def _sent_since(work: Work, profiles: set[int], purpose: str, channel: str, sinc
     rows = work.session.execute(
         sa.select(Message.profile_id, sa.func.count()).where(*conditions).group_by(Message.profile_id)
     )
-    return {profile_id: count for profile_id, count in rows}
+    return dict(rows.all())

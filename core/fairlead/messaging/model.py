@@ -19,6 +19,8 @@ QUEUED, SENDING, SENT, REFUSED, FAILED, UNKNOWN, CANCELLED = STATES = (
     "unknown",
     "cancelled",
 )
+PAUSED = "journey_paused"
+"""The reason of a message that waits until its journey goes on."""
 OPEN = "state IN ('queued', 'sending')"
 
 

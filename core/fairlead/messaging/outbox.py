@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from fairlead.channels.service import find_account
 from fairlead.journeys.batch import BATCH, STAY, fresh_ids
-from fairlead.messaging.model import QUEUED, Message
+from fairlead.journeys.model import Enrolment
+from fairlead.messaging.model import PAUSED, QUEUED, Message
 from fairlead.messaging.templates import find_template
 from fairlead.storage import bulk, ids
 from fairlead.storage.types import to_millis
@@ -77,6 +78,17 @@ def queue_batch(work: Work, account: str, template: str, purpose: str, node: str
         from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
     statement = insert(MESSAGE).from_select(list(COLUMNS), rows, include_defaults=False).on_conflict_do_nothing()
     return int(work.session.bare(statement).rowcount)
+
+
+def release_paused(work: Work, journey_id: int) -> None:
+    """Let the messages go on that waited because their journey was paused."""
+    people = sa.select(Enrolment.id).where(Enrolment.journey_id == journey_id)
+    work.session.execute(
+        sa.update(Message)
+        .where(Message.enrolment_id.in_(people), Message.state == QUEUED, Message.reason == PAUSED)
+        .values(due_at=work.now),
+        execution_options={"synchronize_session": False},
+    )
 
 
 def queue_people(

@@ -15,6 +15,7 @@ from fairlead.messaging.model import Message, Template
 from fairlead.messaging.templates import render
 from fairlead.messaging.unsubscribe import unsubscribe_url
 from fairlead.plugins.contracts.channel import OutgoingMessage
+from fairlead.storage.crypto import KeyProblem
 from fairlead.work import Work
 
 
@@ -51,11 +52,15 @@ def compose(
         except InvalidInput:
             unfit[message.id] = "template_does_not_render"
             continue
-        address = verdicts.addresses[message.id]
+        try:
+            address = work.vault.open(work.client_id, "identity.value", verdicts.addresses[message.id].value)
+        except KeyProblem:
+            unfit[message.id] = "address_does_not_open"
+            continue
         outgoing.append(
             OutgoingMessage(
                 key=message.key,
-                address=work.vault.open(work.client_id, "identity.value", address.value),
+                address=address,
                 subject=text.subject,
                 text=text.text,
                 html=text.html,

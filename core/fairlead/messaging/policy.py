@@ -80,8 +80,8 @@ def zone_of(name: str) -> ZoneInfo:
 def next_allowed(policy: Policy, zone: str, now: dt.datetime) -> dt.datetime:
     """``now`` when a message may leave now, else the end of the quiet hours as an instant.
 
-    Local times that a clock change skips or repeats are resolved as :mod:`zoneinfo` does (PEP 495), so a window that ends
-    inside a gap ends with it.
+    Local times that a clock change skips are resolved as :mod:`zoneinfo` does (PEP 495); of those it repeats, the next
+    one counts.
     """
     local = now.astimezone(zone_of(zone))
     minute = local.hour * 60 + local.minute
@@ -90,5 +90,8 @@ def next_allowed(policy: Policy, zone: str, now: dt.datetime) -> dt.datetime:
     if not quiet:
         return now
     day = local.date() + dt.timedelta(days=1 if minute >= end else 0)
-    opens = dt.datetime.combine(day, dt.time(end // 60, end % 60), local.tzinfo)
-    return max(opens.astimezone(dt.UTC), now + dt.timedelta(minutes=1))
+    for fold in (0, 1):
+        opens = dt.datetime.combine(day, dt.time(end // 60, end % 60, fold=fold), local.tzinfo).astimezone(dt.UTC)
+        if opens > now:
+            return opens
+    return now + dt.timedelta(minutes=1)

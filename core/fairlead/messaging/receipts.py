@@ -29,41 +29,54 @@ PROOF_OF_SENDING = frozenset(
         ReceiptState.UNSUBSCRIBED,
     }
 )
+WITHDRAWING = {ReceiptState.UNSUBSCRIBED: "receipt", ReceiptState.COMPLAINED: "complaint"}
 SUPPRESSING = {ReceiptState.BOUNCED: "bounced", ReceiptState.COMPLAINED: "complained"}
 
 
 def take_receipts(work: Work, account: ChannelAccount, receipts: Sequence[Receipt], kinds: Sequence[str]) -> int:
-    """Store receipts and do what they ask for: suppress a dead or complaining address, withdraw consent, settle a message
-    whose outcome was unknown. ``kinds`` are the channel's address kinds. The answer is how many were new."""
-    found = _messages(work, account, receipts)
-    known = [(receipt, found[at]) for at, receipt in enumerate(receipts) if found[at] is not None]
-    marks = fingerprints(
-        f"receipt/{account.id}",
-        (f"{message.id}/{receipt.state}/{to_millis(receipt.at)}" for receipt, message in known if message),
-    )
+    """Store receipts and do what they ask for: suppress a dead or complaining address, withdraw consent, settle a
+    message whose outcome was unknown. A receipt that is known already asks for nothing.
+
+    ``kinds`` are the channel's address kinds. The answer is how many were new.
+    """
+    pairs = list(zip(receipts, _messages(work, account, receipts), strict=True))
+    known = _fresh(work, account, [(receipt, message) for receipt, message in pairs if message is not None])
     stored = bulk.insert(
         work.session,
         MessageReceipt,
         {
             "id": ids.reserve(work.session.connection(), len(known)),
-            "fingerprint": marks,
-            "message_id": [message.id for _, message in known if message],
-            "state": [str(receipt.state) for receipt, _ in known],
-            "at": [to_millis(receipt.at) for receipt, _ in known],
-            "detail": [receipt.detail[:200] for receipt, _ in known],
+            "fingerprint": list(known),
+            "message_id": [message.id for _, message in known.values()],
+            "state": [str(receipt.state) for receipt, _ in known.values()],
+            "at": [to_millis(receipt.at) for receipt, _ in known.values()],
+            "detail": [receipt.detail[:200] for receipt, _ in known.values()],
         },
         ignore_known=True,
     )
     settled = {
         message.id: (SENT, f"receipt_{receipt.state}")
-        for receipt, message in known
-        if message and message.state in (UNKNOWN, SENDING) and receipt.state in PROOF_OF_SENDING
+        for receipt, message in known.values()
+        if message.state in (UNKNOWN, SENDING) and receipt.state in PROOF_OF_SENDING
     }
     if settled:
         set_state(work, settled, owner=None, lease_until=None)
-    for receipt, message in zip(receipts, found, strict=True):
+    strangers = [(receipt, None) for receipt, message in pairs if message is None]
+    for receipt, message in (*known.values(), *strangers):
         _act(work, account, receipt, message, kinds)
     return stored
+
+
+def _fresh(
+    work: Work, account: ChannelAccount, pairs: Sequence[tuple[Receipt, Message]]
+) -> dict[bytes, tuple[Receipt, Message]]:
+    """The receipts that nobody has told yet, by fingerprint."""
+    texts = (f"{message.id}/{receipt.state}/{to_millis(receipt.at)}" for receipt, message in pairs)
+    told = dict(zip(fingerprints(f"receipt/{account.id}", texts), pairs, strict=True))
+    seen = work.session.scalars(sa.select(MessageReceipt.fingerprint).where(MessageReceipt.fingerprint.in_(list(told))))
+    for mark in seen:
+        told.pop(bytes(mark))
+    return told
 
 
 def _messages(work: Work, account: ChannelAccount, receipts: Sequence[Receipt]) -> list[Message | None]:
@@ -81,27 +94,19 @@ def _messages(work: Work, account: ChannelAccount, receipts: Sequence[Receipt]) 
 
 
 def _act(work: Work, account: ChannelAccount, receipt: Receipt, message: Message | None, kinds: Sequence[str]) -> None:
-    if receipt.state is ReceiptState.UNSUBSCRIBED and message is not None:
+    act = WITHDRAWING.get(receipt.state)
+    if act is not None and message is not None:
         withdraw(
             work,
             message.profile_id,
             message.purpose,
             message.channel,
-            source=f"{account.channel} receipt",
+            source=f"{account.channel} {act}",
             evidence={"message": message.id},
         )
     reason = SUPPRESSING.get(receipt.state)
     if reason is None:
         return
-    if receipt.state is ReceiptState.COMPLAINED and message is not None:
-        withdraw(
-            work,
-            message.profile_id,
-            message.purpose,
-            message.channel,
-            source=f"{account.channel} complaint",
-            evidence={"message": message.id},
-        )
     blinds = _addresses(work, receipt, message, kinds)
     columns: bulk.Columns = {
         "kind": [kind for kind, _ in blinds],

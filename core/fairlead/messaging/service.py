@@ -11,9 +11,9 @@ from fairlead.messaging.model import CANCELLED, FAILED, QUEUED, SENT, UNKNOWN, M
 from fairlead.work import Work
 
 
-def get_message(work: Work, message_id: int) -> Message:
-    """The message; raises ``NotFound``."""
-    message = work.session.get(Message, message_id)
+def get_message(work: Work, message_id: int, *, for_update: bool = False) -> Message:
+    """The message, locked against a worker that would move it on if ``for_update``; raises ``NotFound``."""
+    message = work.session.get(Message, message_id, with_for_update=for_update or None, populate_existing=for_update)
     if message is None:
         raise NotFound("there is no such message", path=("messageId",))
     return message
@@ -21,7 +21,7 @@ def get_message(work: Work, message_id: int) -> Message:
 
 def resolve_unknown(work: Work, message_id: int, *, was_sent: bool) -> Message:
     """Settle a message whose outcome nobody knew: it was sent, or it was not and may be sent again."""
-    message = get_message(work, message_id)
+    message = get_message(work, message_id, for_update=True)
     if message.state != UNKNOWN:
         raise Conflict(f"the message is {message.state}, not unknown", path=("messageId",))
     if was_sent:
@@ -42,11 +42,12 @@ def resolve_unknown(work: Work, message_id: int, *, was_sent: bool) -> Message:
 
 def cancel_message(work: Work, message_id: int) -> Message:
     """Take a message that has not left yet out of the outbox."""
-    message = get_message(work, message_id)
-    if message.state not in (QUEUED, FAILED):
-        raise Conflict(f"the message is {message.state} and cannot be cancelled", path=("messageId",))
+    message = get_message(work, message_id, for_update=True)
+    before = message.state
+    if before not in (QUEUED, FAILED):
+        raise Conflict(f"the message is {before} and cannot be cancelled", path=("messageId",))
     set_state(work, {message_id: (CANCELLED, "cancelled_by_person")})
-    record(work, "message.cancel", "message", str(message_id), {"state": message.state}, {"state": CANCELLED})
+    record(work, "message.cancel", "message", str(message_id), {"state": before}, {"state": CANCELLED})
     work.session.refresh(message)
     return message
 
@@ -60,4 +61,5 @@ def count_by_state(work: Work, journey_id: int | None = None) -> list[tuple[str,
     )
     if journey_id is not None:
         query = query.join(Enrolment, Enrolment.id == Message.enrolment_id).where(Enrolment.journey_id == journey_id)
-    return [tuple(row) for row in work.session.execute(query.order_by(Message.channel, Message.state, Message.reason))]  # type: ignore[misc]
+    rows = work.session.execute(query.order_by(Message.channel, Message.state, Message.reason))
+    return [(channel, state, reason, count) for channel, state, reason, count in rows]

@@ -24,7 +24,13 @@ FIELDS = ("subject", "text", "html")
 LONGEST_NAME = 80
 MAX_SOURCE = 100_000
 MAX_OUTPUT = 100_000
-PROFILE_VARIABLES = ("name", "gender", "region", "language")
+VARIABLES: dict[str, tuple[str, ...]] = {
+    "attributes": (),
+    "client": ("name", "slug"),
+    "profile": ("name", "gender", "region", "language"),
+    "unsubscribe_url": (),
+}
+"""What a template may name, and the fields of it; ``attributes`` has the client's own."""
 
 
 class _Limited(Environment):
@@ -87,7 +93,7 @@ def render(template: Template, values: Mapping[str, Any]) -> Rendered:
             _compiled(False, template.text).render(**values),
             _compiled(True, template.html).render(**values),
         )
-    except LiquidError as error:
+    except Exception as error:  # noqa: BLE001 - filters of a library, on whatever a client's data holds
         raise InvalidInput(f"template {template.name!r} does not render: {type(error).__name__}") from None
 
 
@@ -98,15 +104,25 @@ def _compiled(html: bool, source: str) -> Any:
 
 def _check(field: str, source: str) -> None:
     try:
-        template = _compiled(field == "html", source)
-        used = {name.split(".")[0].split("[")[0] for name in template.global_variables()}
-        known = {"profile", "attributes", "unsubscribe_url", "client"}
-        unknown = sorted(used - known)
-        if unknown:
-            raise InvalidInput(
-                f"the template uses {unknown[0]!r}, which does not exist",
-                path=(field,),
-                next_step=f"use one of {', '.join(sorted(known))}",
-            )
+        used = _compiled(field == "html", source).analyze().globals
+        names = sorted({tuple(variable.segments[:2]) for found in used.values() for variable in found}, key=repr)
+        for name in names:
+            if not _exists(*name):
+                raise InvalidInput(
+                    f"the template uses {'.'.join(map(str, name))!r}, which does not exist",
+                    path=(field,),
+                    next_step=f"use one of {', '.join(_existing())}",
+                )
     except LiquidError as error:
         raise InvalidInput(f"the template is no valid Liquid: {error}", path=(field,)) from None
+
+
+def _exists(name: str, field: object = None) -> bool:
+    if name not in VARIABLES:
+        return False
+    return not isinstance(field, str) or name == "attributes" or field in VARIABLES[name]
+
+
+def _existing() -> list[str]:
+    known = [f"{name}.{field}" for name, fields in VARIABLES.items() for field in fields]
+    return [*known, "attributes.…", "unsubscribe_url"]

@@ -146,9 +146,8 @@ def update(session: ScopedSession, entity: type[Base], columns: Columns, *, only
         _send(cursor, "fairlead_bulk", table, order, zip(*lists, strict=True), connection.dialect)
         pairs = ((f'"{name}"', f'n."{name}"') for name in names)
         changes = ", ".join(f"{name} = {_prefer(f't.{name}', new, only_missing)}" for name, new in pairs)
-        cursor.execute(
-            f'UPDATE "{table.name}" t SET {changes} FROM fairlead_bulk n WHERE t.client_id = {client_id} AND t.id = n.id'  # noqa: S608
-        )
+        mine = f"t.client_id = {client_id} AND t.id = n.id"
+        cursor.execute(f'UPDATE "{table.name}" t SET {changes} FROM fairlead_bulk n WHERE {mine}')  # noqa: S608
         met = int(cursor.rowcount)
         cursor.execute("DROP TABLE fairlead_bulk")
     return met

@@ -1,4 +1,4 @@
-"""The one Alembic environment, for the core and every plugin; a script directory's ``env.py`` only calls :func:`run`."""
+"""The one Alembic environment, for the core and every plugin; a directory's ``env.py`` only calls :func:`run`."""
 
 from __future__ import annotations
 

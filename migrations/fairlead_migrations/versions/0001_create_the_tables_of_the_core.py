@@ -766,7 +766,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
-            "account_type IN ('shop', 'official_account', 'mini_program', 'mailbox', 'sms', 'ads', 'till', 'crm', 'other')",
+            "account_type IN ('shop', 'official_account', 'mini_program', 'mailbox', 'sms', 'ads', 'till', 'crm', 'other')",  # noqa: E501 - the text of the constraint
             name=op.f("ck_channel_account_account_type"),
         ),
         sa.CheckConstraint("health IN ('unknown', 'ok', 'degraded', 'down')", name=op.f("ck_channel_account_health")),

@@ -91,7 +91,7 @@ class NodeSqlContext:
     profile_id: sa.ColumnElement[int]
     entered_at: sa.ColumnElement[int]
     enrolment_id: sa.ColumnElement[int]
-    people: sa.Select[tuple[int]]
+    people: sa.Select[int]
 
 
 @runtime_checkable
