@@ -28,8 +28,9 @@ CURRENCY = sa.select(Client.currency).scalar_subquery()
 
 def share_of_money(_work: Work, minor: float, currency: str) -> Money:
     """Money from a share in minor units, which need not be a whole number of them."""
-    amount = Decimal(repr(round(minor, DECIMALS))).scaleb(-MINOR_DIGITS.get(currency, 2))
-    return Money(amount=amount, currency=currency)
+    minor = round(minor, DECIMALS)
+    exact = Decimal(int(minor)) if minor.is_integer() else Decimal(repr(minor))
+    return Money(amount=exact.scaleb(-MINOR_DIGITS.get(currency, 2)), currency=currency)
 
 
 def models(work: Work) -> list[types.AttributionModel]:
