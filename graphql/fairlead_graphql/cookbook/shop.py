@@ -15,6 +15,7 @@ from typing import Any
 import httpx2
 import orjson
 
+from fairlead.channels.service import connect_account
 from fairlead.clients.members import add_member
 from fairlead.clients.plugin_sets import set_plugin
 from fairlead.clients.service import create_agency, create_client
@@ -25,6 +26,7 @@ from fairlead.demo.clock import DemoClock
 from fairlead.demo.sample import write_sample
 from fairlead.demo.sample_shop import BRAND, BRAND_PLUGINS, MAPPINGS, SHOP, SHOP_PLUGINS
 from fairlead.engine.memory import MemoryEngine
+from fairlead.journeys.workflows import enqueue_advance
 from fairlead.plugins.discovery import installed
 from fairlead.plugins.manager import Plugins
 from fairlead.runtime import Fairlead
@@ -44,6 +46,13 @@ ROLES = {"admin": None, "operator": SHOP, "analyst": SHOP}
 _KEYS = Keyring("docs", {"docs": bytes(range(32))}, bytes(range(32, 64)))
 
 
+class _Unscheduled(MemoryEngine):
+    """Runs what is asked for and has no schedules: thousands of ticks of a still clock would only cost time."""
+
+    def schedule(self, name: str, cron: str, zone: str = "UTC", queue: str = "default") -> None:
+        """Nothing: :meth:`Shop.live` asks for the work of an hour itself."""
+
+
 class Shop:
     """The application over the filled database, asked like any client asks it: by HTTP requests with a token."""
 
@@ -59,6 +68,7 @@ class Shop:
     def live(self, hours: float) -> None:
         """Let the clock move on, an hour at a time, and let the background work of each happen."""
         while True:
+            enqueue_advance(self._engine, self._runtime.client(SHOP).id)
             self._engine.run_due(self._clock())
             if hours <= 0:
                 return
@@ -96,7 +106,7 @@ def open_shop(folder: Path, trusted: Path | None = None) -> Iterator[Shop]:
     migrate.upgrade(database, plugins.migrations())
     clock = DemoClock()
     runtime = Fairlead(settings, database, Vault(_KEYS), plugins, clock=clock)
-    engine = MemoryEngine(now=clock())
+    engine = _Unscheduled(now=clock())
     runtime.engine = engine
     register_all(runtime, engine)
     engine.start()
@@ -129,6 +139,10 @@ def _fill(runtime: Fairlead, folder: Path) -> dict[str, str]:
         block_identity(work, "phone", sample.shop_phone, "the shop's own number")
     for name, mapping in MAPPINGS.items():
         import_file(runtime, SHOP, folder / "sample" / name, parse_mapping(mapping), lambda _done, _total: None)
+    # A channel that writes to a file: the journey sends, and nothing leaves this machine.
+    with runtime.work(places[SHOP]) as work:
+        settings = {"path": str(folder.resolve() / "messages.jsonl")}
+        connect_account(work, "console", "outbox", settings, platform="file", permission_level="write")
     return tokens
 
 
