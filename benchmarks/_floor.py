@@ -1,4 +1,4 @@
-"""The least any API can do for a list page: three statements on the driver, opening and masking, dictionaries, orjson."""
+"""The least any API can do for a list page: three statements on the driver, opening, masking, dictionaries, orjson."""
 
 from __future__ import annotations
 

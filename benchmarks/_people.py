@@ -65,7 +65,7 @@ class People:
 
 @contextmanager
 def people(count: int) -> Iterator[People]:
-    """A client with ``count`` people on SQLite: a phone and an e-mail address each, every second also a WeChat id; 3 tags."""
+    """A client with ``count`` people on SQLite: phone and e-mail address, every second also a WeChat id; 3 tags."""
     with tempfile.TemporaryDirectory(prefix="fairlead-bench-") as folder:
         url = f"sqlite:///{Path(folder) / 'bench.db'}"
         database = Database(url)
@@ -123,7 +123,8 @@ def _add(work: Work, numbers: np.ndarray, tags: np.ndarray) -> list[int]:
             "source": ["import"] * (size * TAGS_EACH),
         },
     )
-    return fresh.tolist()
+    made: list[int] = fresh.tolist()
+    return made
 
 
 def _identities(

@@ -1,8 +1,8 @@
 """The usual stack for one list page: strawberry types with resolvers, SQLAlchemy entities, a DataLoader per relation.
 
 Written as its documentation shows, on the same tables and keys, and with what costs it nothing to have: the parser and
-validation caches, a synchronous driver (an asynchronous one is slower here), fields that are computed when the object is
-made. It has no tenancy, no permissions and no limits.
+validation caches, a synchronous driver (an asynchronous one is slower here), fields that are computed when the object
+is made. It has no tenancy, no permissions and no limits.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def run(scale: float = 1.0, rounds: int = 5) -> Iterator[Result]:
 
 def _pages(of: People) -> list[dict[str, Any]]:
     """The first page, and pages after people drawn at random (the same in every run)."""
-    chosen = random.Random(1).sample(of.profile_ids[:-PAGE], REQUESTS - 1)  # noqa: S311 -- no secret
+    chosen = random.Random(1).sample(of.profile_ids[:-PAGE], REQUESTS - 1)
     cursors = [None, *(Floor.cursor(number) for number in chosen)]
     return [{"client": SLUG, "first": PAGE, "after": cursor} for cursor in cursors]
 

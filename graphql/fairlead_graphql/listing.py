@@ -7,53 +7,32 @@ constructor, so fields are default-resolved; a field nobody asked for is simply 
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-import orjson
 import sqlalchemy as sa
-import strawberry
 
 from fairlead.errors import InvalidInput
-from fairlead.storage.types import Instant, from_millis, to_millis
+from fairlead.storage.types import Instant, from_millis
 from fairlead.work import Work
 from fairlead_graphql.ids import to_global
+from fairlead_graphql.paging import (
+    MOST,
+    Connection,
+    Edge,
+    Page,
+    PageInfo,
+    connection_of,
+    cursor_of,
+    empty_connection,
+    forward_page,
+    list_page,
+    page_of,
+)
 from fairlead_graphql.selection import EMPTY, Selection
 
 T = TypeVar("T")
-DEFAULT_FIRST = 20
-MOST = 100
-
-
-@strawberry.type(description="Where a page stands in its list.")
-class PageInfo:
-    """Relay's page info."""
-
-    has_next_page: bool = strawberry.field(description="Whether there is more after this page.")
-    has_previous_page: bool = strawberry.field(description="Whether there is more before this page.")
-    start_cursor: str | None = strawberry.field(description="Cursor of the first row; null when the page is empty.")
-    end_cursor: str | None = strawberry.field(description="Cursor of the last row; null when the page is empty.")
-
-
-@strawberry.type(description="A row and its place in the list.")
-class Edge(Generic[T]):
-    """Relay's edge."""
-
-    node: T = strawberry.field(description="The row.")
-    cursor: str = strawberry.field(description="Its place: give it as `after` or `before`.")
-
-
-@strawberry.type(description="A page of a list: at most 100 rows, 20 unless asked otherwise.")
-class Connection(Generic[T]):
-    """Relay's connection, with the rows themselves beside the edges."""
-
-    edges: list[Edge[T]] = strawberry.field(description="The rows with their cursors.")
-    nodes: list[T] = strawberry.field(description="The rows alone.")
-    page_info: PageInfo = strawberry.field(description="Where this page stands.")
-    total_count: int | None = strawberry.field(description="Rows of the whole list; counted only when asked for.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,41 +53,22 @@ class Children:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a type is read. Field names are the schema's; ``extra`` are attributes that resolvers of the type need."""
+    """How a type is read. Field names are the schema's; ``extra`` are attributes that resolvers of the type need.
+
+    ``ids_of`` names the type that its global ids are of, when it is another.
+    """
 
     type_: type[Any]
     id_column: Any
     columns: Mapping[str, Column]
     children: Mapping[str, Children] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
+    ids_of: str = ""
 
     @property
     def name(self) -> str:
         """The schema's name of the type."""
         return str(self.type_.__strawberry_definition__.name)
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Validated page arguments."""
-
-    size: int
-    after: tuple[Any, int] | None
-    before: tuple[Any, int] | None
-    backward: bool
-
-
-def page_of(first: Any, after: Any, last: Any = None, before: Any = None) -> Page:
-    """The page arguments, or :class:`InvalidInput` with the path of the wrong one."""
-    first, after, last, before = (
-        None if value is strawberry.UNSET else value for value in (first, after, last, before)
-    )
-    if first is not None and last is not None:
-        raise InvalidInput("give first or last, not both", path=("last",))
-    name, size = ("last", last) if last is not None else ("first", DEFAULT_FIRST if first is None else first)
-    if size is None or not 1 <= size <= MOST:
-        raise InvalidInput(f"a page has 1 to {MOST} rows", path=(name,))
-    return Page(size, _read_cursor(after, "after"), _read_cursor(before, "before"), last is not None)
 
 
 def read_page(
@@ -137,27 +97,11 @@ def read_page(
     rows = rows[: page.size]
     if page.backward:
         rows = rows[::-1]
-    cursors = [_cursor(row[1], row[0]) for row in rows]
-    connection = _connection(list(zip(reader.objects(rows), cursors, strict=True)), page, more)
+    cursors = [cursor_of(row[1], row[0]) for row in rows]
+    connection = connection_of(list(zip(reader.objects(rows), cursors, strict=True)), page, more)
     if "totalCount" in selection:
         counted = query.with_only_columns(sa.func.count(), maintain_column_froms=True)
         connection.total_count = work.session.execute(counted).scalar_one()
-    return connection
-
-
-def list_page(items: Sequence[tuple[str, T]], page: Page, selection: Selection) -> Connection[T]:
-    """One page of a list that is in memory: pairs of a unique key and the row, in the order of the keys."""
-    found = [
-        pair
-        for pair in items
-        if (page.after is None or pair[0] > str(page.after[0]))
-        and (page.before is None or pair[0] < str(page.before[0]))
-    ]
-    more = len(found) > page.size
-    found = found[-page.size :] if page.backward else found[: page.size]
-    connection = _connection([(row, _cursor(key, 0)) for key, row in found], page, more)
-    if "totalCount" in selection:
-        connection.total_count = len(items)
     return connection
 
 
@@ -185,6 +129,48 @@ def read_by(work: Work, plan: Plan, query: sa.Select[Any], parent: Any, selectio
     return groups
 
 
+def read_lists(
+    work: Work,
+    plan: Plan,
+    query: sa.Select[Any],
+    parent: Any,
+    parents: Sequence[int],
+    selection: Selection,
+    *order: Any,
+) -> dict[int, list[Any]]:
+    """The first :data:`MOST` rows of ``query`` for each of ``parents``, in the given order of columns.
+
+    ``parent`` is the column that holds the parent's id. One statement, or two where so many rows wait that some parent
+    may have too many.
+    """
+    reader = _Reader(work, plan, selection)
+    columns = (plan.id_column, parent, *reader.columns)
+    query = query.where(parent.in_(parents))
+    most = MOST * len(parents)
+    plain = query.with_only_columns(*columns, maintain_column_froms=True).order_by(parent, *order).limit(most + 1)
+    rows: Sequence[Any] = work.session.execute(plain).all()
+    if len(rows) > most:
+        # Ranking costs more than reading does, so it is for those who need it.
+        rows = work.session.execute(_first_of_each(query, columns, parent, order, MOST)).all()
+    groups: dict[int, list[Any]] = {}
+    for row, item in zip(rows, reader.objects(rows), strict=True):
+        groups.setdefault(row[1], []).append(item)
+    return {number: items[:MOST] for number, items in groups.items()}
+
+
+def _first_of_each(
+    query: sa.Select[Any], columns: Sequence[Any], parent: Any, order: Sequence[Any], most: int
+) -> sa.Select[Any]:
+    """``columns`` of at most ``most`` rows of ``query`` per value of ``parent``, in this order within each."""
+    place = sa.func.row_number().over(partition_by=parent, order_by=order)
+    named = [column.label(f"c{at}") for at, column in enumerate(columns)]
+    ranked = query.with_only_columns(
+        *named, parent.label("parent"), place.label("place"), maintain_column_froms=True
+    ).subquery()
+    found = sa.select(*(ranked.c[column.name] for column in named)).where(ranked.c.place <= most)
+    return found.order_by(ranked.c.parent, ranked.c.place)
+
+
 def read_nested(
     work: Work,
     plan: Plan,
@@ -203,39 +189,17 @@ def read_nested(
     if page.backward or page.before is not None:
         raise InvalidInput("this list goes forward only: give first and after", path=("last",))
     reader = _Reader(work, plan, selection.below("edges", "node") | selection.below("nodes"))
-    identity = plan.id_column
     if page.after is not None:
-        query = query.where(_beyond(key, identity, page.after, descending))
+        query = query.where(_beyond(key, plan.id_column, page.after, descending))
     turned = sa.desc if descending else sa.asc
-    place = sa.func.row_number().over(partition_by=parent, order_by=(turned(key), turned(identity)))
-    columns = [identity.label("c0"), key.label("c1"), parent.label("c2"), place.label("c3")]
-    columns += [column.label(f"c{at}") for at, column in enumerate(reader.columns, 4)]
-    ranked = query.with_only_columns(*columns, maintain_column_froms=True).subquery()
-    found = sa.select(*(ranked.c[f"c{at}"] for at in range(len(columns)))).where(ranked.c.c3 <= page.size + 1)
-    rows = work.session.execute(found.order_by(ranked.c.c2, ranked.c.c3)).all()
-    flat = [(row[0], row[1], *row[4:]) for row in rows]
+    columns = (plan.id_column, key, parent, *reader.columns)
+    order = (turned(key), turned(plan.id_column))
+    rows = work.session.execute(_first_of_each(query, columns, parent, order, page.size + 1)).all()
+    flat = [(row[0], row[1], *row[3:]) for row in rows]
     groups: dict[int, list[tuple[Any, str]]] = {}
     for row, item in zip(rows, reader.objects(flat), strict=True):
-        groups.setdefault(row[2], []).append((item, _cursor(row[1], row[0])))
-    return {number: _forward_page(items, page) for number, items in groups.items()}
-
-
-def _forward_page(items: list[tuple[Any, str]], page: Page) -> Connection[Any]:
-    return _connection(items[: page.size], page, len(items) > page.size)
-
-
-def _connection(items: list[tuple[Any, str]], page: Page, more: bool) -> Connection[Any]:
-    connection = object.__new__(Connection)
-    connection.nodes = [item for item, _ in items]
-    connection.edges = [_edge(item, cursor) for item, cursor in items]
-    connection.page_info = PageInfo(
-        has_next_page=more if not page.backward else page.before is not None,
-        has_previous_page=more if page.backward else page.after is not None,
-        start_cursor=items[0][1] if items else None,
-        end_cursor=items[-1][1] if items else None,
-    )
-    connection.total_count = None
-    return connection
+        groups.setdefault(row[2], []).append((item, cursor_of(row[1], row[0])))
+    return {number: forward_page(items, page) for number, items in groups.items()}
 
 
 def batched(item: Any, key: Any, load: Callable[[Sequence[int]], Mapping[int, T]], empty: Callable[[], T]) -> T:
@@ -246,11 +210,6 @@ def batched(item: Any, key: Any, load: Callable[[Sequence[int]], Mapping[int, T]
         found = batch.kept[key] = load(batch.numbers)
     value = found.get(item.__dict__["_number"])
     return empty() if value is None else value
-
-
-def empty_connection() -> Connection[Any]:
-    """A page without rows."""
-    return _forward_page([], Page(DEFAULT_FIRST, None, None, False))
 
 
 @dataclass(slots=True)
@@ -268,7 +227,8 @@ class _Reader:
         self.work = work
         self.plan = plan
         self.columns: list[Any] = []
-        self._plain: list[tuple[str, int]] = []
+        # What each place of a row is called in the object; values that something is made of stay under hidden names.
+        self._names = ["_number", "_key"]
         self._made: list[tuple[str, Callable[..., Any], int, int]] = []
         self._children = [(name, plan.children[name], inner) for name, inner in wanted.items() if name in plan.children]
         for name in (*wanted, *plan.extra):
@@ -277,27 +237,28 @@ class _Reader:
                 column = Column((plan.extra[name],))
             if column is None:
                 continue
-            at = 2 + len(self.columns)
+            at = len(self._names)
             self.columns.extend(column.columns)
             if column.make is None:
-                self._plain.append((snake(name), at))
+                self._names.append(snake(name))
             else:
+                self._names += (f"_{place}" for place in range(at, at + len(column.columns)))
                 self._made.append((snake(name), column.make, at, at + len(column.columns)))
 
     def objects(self, rows: Sequence[Any]) -> list[Any]:
         """One object per row, nested lists included."""
-        type_, name, work = self.plan.type_, self.plan.name, self.work
+        type_, work, names, made = self.plan.type_, self.work, self._names, self._made
+        ids_of = self.plan.ids_of or self.plan.name
         numbers = [row[0] for row in rows]
         batch = _Batch(numbers)
         out = []
         for row in rows:
             item = object.__new__(type_)
             values = item.__dict__
-            values["_batch"], values["_number"] = batch, row[0]
-            values["id"] = to_global(name, row[0])
-            for attribute, at in self._plain:
-                values[attribute] = row[at]
-            for attribute, make, start, end in self._made:
+            values.update(zip(names, row, strict=False))
+            values["_batch"] = batch
+            values["id"] = to_global(ids_of, row[0])
+            for attribute, make, start, end in made:
                 values[attribute] = make(work, *row[start:end])
             out.append(item)
         for field_name, child, inner in self._children:
@@ -309,13 +270,6 @@ class _Reader:
         return out
 
 
-def _edge(node: Any, cursor: str) -> Edge[Any]:
-    edge = object.__new__(Edge)
-    edge.node = node
-    edge.cursor = cursor
-    return edge
-
-
 def _beyond(key: Any, identity: Any, mark: tuple[Any, int], less: bool) -> sa.ColumnElement[bool]:
     value, number = mark
     if isinstance(getattr(key, "type", None), Instant) and isinstance(value, int):
@@ -325,27 +279,6 @@ def _beyond(key: Any, identity: Any, mark: tuple[Any, int], less: bool) -> sa.Co
     if less:
         return sa.or_(key < value, sa.and_(key == value, identity < number))
     return sa.or_(key > value, sa.and_(key == value, identity > number))
-
-
-def _cursor(key: Any, number: int) -> str:
-    if hasattr(key, "tzinfo"):
-        key = to_millis(key)
-    return base64.urlsafe_b64encode(orjson.dumps([key, number])).rstrip(b"=").decode()
-
-
-def _read_cursor(text: str | None, name: str) -> tuple[Any, int] | None:
-    if text is None:
-        return None
-    try:
-        value = orjson.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
-        key, number = value
-        if isinstance(key, dict | list) or not isinstance(number, int) or abs(number) >= 2**63:
-            raise ValueError
-        if isinstance(key, int) and abs(key) >= 2**63:
-            raise ValueError
-    except (ValueError, TypeError, binascii.Error):
-        raise InvalidInput("this is no cursor of ours", path=(name,), next_step="use a cursor from an answer") from None
-    return key, number
 
 
 def snake(name: str) -> str:
@@ -368,6 +301,7 @@ __all__ = [
     "page_of",
     "read_all",
     "read_by",
+    "read_lists",
     "read_nested",
     "read_one",
     "read_page",

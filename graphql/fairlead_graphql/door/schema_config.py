@@ -14,7 +14,6 @@ from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.execution import ExecutionContext, ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
@@ -22,6 +21,7 @@ from fairlead_graphql.door import errors
 from fairlead_graphql.door.costs import Weight
 from fairlead_graphql.door.errors import public_errors, refusal, report
 from fairlead_graphql.door.gate import Gate, GateExtension
+from fairlead_graphql.door.leaves import PlainLeaves
 from fairlead_graphql.door.limits import Limits
 from fairlead_graphql.door.principal import Anonymous, Principal, principal_of
 from graphql import ExecutionResult as GraphQLExecutionResult
@@ -43,7 +43,7 @@ def door_extensions(gate: Gate, who: Callable[[object], Principal | Anonymous] =
     return [lambda: GateExtension(gate, who)]
 
 
-class DoorExecutor(StrawberryGraphQLCoreExecutionContext):
+class DoorExecutor(PlainLeaves):
     """Executes without naming what the caller did not: graphql-core would suggest names for those it does not know."""
 
     @classmethod
