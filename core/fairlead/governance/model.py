@@ -23,7 +23,7 @@ class AuditHead(Base):
     digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32))
 
 
-class AuditEntry(Base):
+class AuditEntry(Tenant, Base):
     """Who did what to which thing, before and after; triggers refuse to change or delete it."""
 
     __tablename__ = "audit_entry"
