@@ -10,7 +10,7 @@ import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import Scope
 from starlette.websockets import WebSocket
 
@@ -87,6 +87,7 @@ def build_app(runtime: Fairlead, *, own: bool = False) -> Starlette:
             *page.routes(),
             *([Route("/", _to_graphiql)] if settings.graphiql else []),
             Route("/graphql", door),
+            WebSocketRoute("/graphql", door),
             *routes(runtime),
         ],
         middleware=middleware(allowed_hosts=settings.trusted_hosts, cors_origins=settings.cors_origins),
