@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -71,34 +71,35 @@ def run(scale: float = 1.0, rounds: int = 5) -> Iterator[Result]:
     """Measure with ``scale`` times a hundred thousand people; every answer is the same on all sides."""
     with people(max(int(PROFILES * scale), 1000)) as of:
         ours, usual, floor = Ours(of), UsualStack(of), Floor(of)
-        pages = _pages(of)
-        for variables in (pages[0], pages[-1]):
-            _same(orjson.loads(side.answer(DOCUMENT, variables)) for side in (ours, usual, floor))
+        asked = pages(of)
+        for variables in (asked[0], asked[-1]):
+            same([orjson.loads(side.answer(DOCUMENT, variables)) for side in (ours, usual, floor)])
 
-        def read(side: Any, asked: list[dict[str, Any]]) -> None:
-            for variables in asked:
+        def read(side: Any, each: list[dict[str, Any]]) -> None:
+            for variables in each:
                 side.answer(DOCUMENT, variables)
 
         comparisons = [
-            Comparison(figure, lambda: pages, partial(read, ours), (name,))
+            Comparison(figure, lambda: asked, partial(read, ours), (name,))
             for figure, name in ((USUAL, "usual"), (FLOOR, "floor"))
         ]
         baselines = {
-            "usual": lambda: cpu_seconds(partial(read, usual), pages),
-            "floor": lambda: cpu_seconds(partial(read, floor), pages),
+            "usual": lambda: cpu_seconds(partial(read, usual), asked),
+            "floor": lambda: cpu_seconds(partial(read, floor), asked),
         }
         yield from compare(comparisons, baselines, rounds)
         usual.close()
 
 
-def _pages(of: People) -> list[dict[str, Any]]:
+def pages(of: People) -> list[dict[str, Any]]:
     """The first page, and pages after people drawn at random (the same in every run)."""
-    chosen = random.Random(1).sample(of.profile_ids[:-PAGE], REQUESTS - 1)
+    chosen = random.Random(1).choices(of.profile_ids[:-PAGE], k=REQUESTS - 1)
     cursors = [None, *(Floor.cursor(number) for number in chosen)]
     return [{"client": SLUG, "first": PAGE, "after": cursor} for cursor in cursors]
 
 
-def _same(answers: Iterator[Any]) -> None:
+def same(answers: Sequence[Any]) -> None:
+    """Raise ``AssertionError`` unless all answers are one and hold people."""
     first, *others = answers
     if not first["data"]["client"]["profiles"]["edges"]:
         raise AssertionError("an empty page measures nothing")
