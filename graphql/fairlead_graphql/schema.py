@@ -23,6 +23,7 @@ from fairlead_graphql.governance.mutations import GovernanceMutation
 from fairlead_graphql.governance.subscriptions import GovernanceSubscription
 from fairlead_graphql.insights.mutations import InsightsMutation
 from fairlead_graphql.journeys.mutations import JourneysMutation
+from fairlead_graphql.journeys.subscriptions import JourneysSubscription
 from fairlead_graphql.messaging.mutations import MessagingMutation
 from fairlead_graphql.nodes import NodesQuery
 from fairlead_graphql.plugin_fields import add_plugin_fields
@@ -56,7 +57,7 @@ class Mutation(
 
 
 @strawberry.type(description="Everything that can be watched, over a socket or server-sent events.")
-class Subscription(GovernanceSubscription):
+class Subscription(GovernanceSubscription, JourneysSubscription):
     """The subscription root."""
 
 

@@ -54,7 +54,7 @@ query ($first: Int!) {
 GRAPH: dict[str, Any] = {
     "nodes": [
         {"id": "start", "kind": "trigger_manual"},
-        {"id": "pause", "kind": "wait", "settings": {"hours": 1}},
+        {"id": "pause", "kind": "wait", "settings": {"minutes": 1}},
         {"id": "ordered", "kind": "goal", "settings": {"rule": {"order": {}}, "days": 0}},
         {"id": "mail", "kind": "send", "settings": {"account": "out", "template": "hello"}},
         {"id": "end", "kind": "exit"},
@@ -116,8 +116,8 @@ def test_people_move_at_once_and_then_by_the_clock(world: Any) -> None:
     assert (first["nodeId"], first["state"], first["journey"]["name"]) == ("pause", "ACTIVE", "welcome")
     assert [(step["number"], step["nodeId"], step["outlet"]) for step in first["steps"]] == [(0, "start", "next")]
     waited = dt.datetime.fromisoformat(first["dueAt"]) - dt.datetime.fromisoformat(first["enrolledAt"])
-    assert waited == dt.timedelta(hours=1)
-    run(world, hours=1)
+    assert waited == dt.timedelta(minutes=1)
+    run(world, minutes=1)
     seen = world.data("analyst@acme", READ)["client"]["journey"]
     assert seen["version"]["counts"] == [{"nodeId": "end", "state": "FINISHED", "people": 3, "reachedGoal": 3}]
     last = seen["enrolments"]["nodes"][2]
@@ -137,7 +137,7 @@ def test_a_paused_journey_moves_nobody_and_an_archived_one_lets_go(world: Any) -
     run(world)
     assert move(world, "pauseJourney", journey)["journey"]["state"] == "PAUSED"
     assert move(world, "pauseJourney", journey)["errors"] == [{"code": "CONFLICT", "path": ["journeyId"]}]
-    run(world, hours=5)
+    run(world, minutes=2)
     assert world.data("analyst@acme", READ)["client"]["journey"]["version"]["counts"][0]["nodeId"] == "pause"
     assert move(world, "archiveJourney", journey)["journey"]["state"] == "ARCHIVED"
     (count,) = world.data("analyst@acme", READ)["client"]["journey"]["version"]["counts"]
