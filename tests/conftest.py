@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -20,6 +22,8 @@ def misplaced_packages(root: Path) -> list[Path]:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse to start where an import root is a package: ``graphql/__init__.py`` would hide the GraphQL library."""
+    # The console channel writes where the operator says; the files of tests lie in the system's temporary folder.
+    os.environ.setdefault("FAIRLEAD_CONSOLE_FOLDER", str(Path(tempfile.gettempdir()).resolve()))
     found = misplaced_packages(ROOT)
     if found:
         names = ", ".join(map(str, found))

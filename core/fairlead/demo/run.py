@@ -76,6 +76,7 @@ def _settings(database_url: str | None, port: int) -> Settings:
         FAIRLEAD_DATABASE_URL=url, FAIRLEAD_GRAPHIQL="1", FAIRLEAD_LOG_JSON="0", FAIRLEAD_LOG_LEVEL="warning"
     )
     os.environ.setdefault("FAIRLEAD_ALLOW_HOSTS", "127.0.0.1")
+    os.environ.setdefault("FAIRLEAD_CONSOLE_FOLDER", str(FOLDER.resolve()))
     if "FAIRLEAD_KEYS" not in os.environ and "FAIRLEAD_KEY_FILE" not in os.environ:
         Keyring.from_file(FOLDER / "demo.keys")
         os.environ["FAIRLEAD_KEY_FILE"] = str(FOLDER / "demo.keys")

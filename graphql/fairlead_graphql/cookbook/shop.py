@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,10 +111,24 @@ def open_shop(folder: Path, trusted: Path | None = None) -> Iterator[Shop]:
     runtime.engine = engine
     register_all(runtime, engine)
     engine.start()
-    with contextlib.closing(runtime):
+    with contextlib.closing(runtime), _console_folder(folder):
         shop = Shop(runtime, engine, clock, _fill(runtime, folder))
         with contextlib.closing(shop):
             yield shop
+
+
+@contextmanager
+def _console_folder(folder: Path) -> Iterator[None]:
+    """The console channel may write in ``folder``, as an operator would allow it."""
+    before = os.environ.get("FAIRLEAD_CONSOLE_FOLDER")
+    os.environ["FAIRLEAD_CONSOLE_FOLDER"] = str(folder.resolve())
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["FAIRLEAD_CONSOLE_FOLDER"]
+        else:
+            os.environ["FAIRLEAD_CONSOLE_FOLDER"] = before
 
 
 def _fill(runtime: Fairlead, folder: Path) -> dict[str, str]:

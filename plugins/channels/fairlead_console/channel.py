@@ -16,6 +16,7 @@ from fairlead.plugins.contracts.channel import (
 )
 from fairlead_console.client import MessageFile, message_file
 from fairlead_console.mapping import external_id, to_line
+from fairlead_console.place import resolve
 from fairlead_console.settings import ConsoleSettings
 
 DEFAULT_ADDRESS_KINDS = ("email", "phone", "taobao_user", "member")
@@ -69,4 +70,4 @@ class ConsoleChannel:
 
 def _file(context: ChannelContext) -> MessageFile:
     settings: ConsoleSettings = context.settings
-    return message_file(settings.path.absolute())
+    return message_file(resolve(settings.path, context.client))

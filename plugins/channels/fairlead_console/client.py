@@ -18,6 +18,7 @@ from pathlib import Path
 
 from fairlead.plugins.errors import FixSettings, RetryLater
 from fairlead_console.mapping import id_of_line
+from fairlead_console.place import REFUSED
 
 _CHUNK = 1 << 20
 
@@ -70,10 +71,10 @@ class MessageFile:
         try:
             descriptor = os.open(self._path, flags, 0o600)
         except OSError as error:
-            raise FixSettings(f"the message file cannot be opened ({error.strerror})") from error
+            raise FixSettings(REFUSED) from error
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise FixSettings("the message file is not a plain file")
+                raise FixSettings(REFUSED)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield descriptor
         finally:

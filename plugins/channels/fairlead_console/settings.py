@@ -14,8 +14,9 @@ class ConsoleSettings(BaseModel):
 
     path: Path = Field(
         title="File",
-        description="The file that gets one JSON line per message; its name ends in .jsonl, its folder must exist. "
-        "It holds addresses and texts in the clear, so it is created readable by its owner only.",
+        description="The file that gets one JSON line per message: a name that ends in .jsonl. It lies in the folder "
+        "of the client inside the folder that the operator names by FAIRLEAD_CONSOLE_FOLDER; a full path must lie in "
+        "that folder too. It holds addresses and texts in the clear, so it is created readable by its owner only.",
     )
 
     @field_validator("path")

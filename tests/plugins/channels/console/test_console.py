@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from fairlead.plugins.contracts.channel import ChannelContext, HealthState, Outg
 from fairlead.plugins.errors import FixSettings, RetryLater
 from fairlead_console import fairlead_register_channels
 from fairlead_console.channel import ConsoleChannel
+from fairlead_console.place import REFUSED
 from fairlead_console.settings import ConsoleSettings
 
 NOW = dt.datetime(2026, 1, 5, 10, 0, tzinfo=dt.UTC)
@@ -149,6 +151,79 @@ def test_links_and_pipes_are_refused(tmp_path: Path, make: Callable[[Path, Path]
     with pytest.raises(FixSettings):
         ConsoleChannel().send(context_for(tmp_path / "out.jsonl"), messages("a"))
     assert victim.read_text() == "x"
+
+
+@pytest.fixture
+def allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The operator's folder, beside folders and files that are none of a client's business."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "there.jsonl").write_text("x")
+    folder = tmp_path / "allowed"
+    folder.mkdir()
+    (folder / "way_out").symlink_to(tmp_path / "elsewhere")
+    (folder / "loop").symlink_to(folder / "loop")
+    (folder / "folder.jsonl").mkdir()
+    monkeypatch.setenv("FAIRLEAD_CONSOLE_FOLDER", str(folder))
+    return folder
+
+
+def test_a_bare_name_lies_in_the_folder_of_its_client(allowed: Path) -> None:
+    ConsoleChannel().send(context_for(Path("out.jsonl")), messages("a"))
+    assert [line["key"] for line in lines_of(allowed / "acme" / "out.jsonl")] == ["a"]
+    assert (allowed / "acme").stat().st_mode & 0o777 == 0o700
+    ConsoleChannel().send(context_for(allowed / "acme" / "out.jsonl"), messages("a", "b"))
+    assert [line["key"] for line in lines_of(allowed / "acme" / "out.jsonl")] == ["a", "b"]
+
+
+def test_without_a_word_of_the_operator_files_lie_under_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FAIRLEAD_CONSOLE_FOLDER")
+    monkeypatch.chdir(tmp_path)
+    ConsoleChannel().send(context_for(Path("out.jsonl")), messages("a"))
+    assert (tmp_path / ".fairlead" / "console" / "acme" / "out.jsonl").is_file()
+    assert (tmp_path / ".fairlead" / "console").stat().st_mode & 0o777 == 0o700
+    with pytest.raises(FixSettings):
+        ConsoleChannel().check(context_for(tmp_path / "out.jsonl"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/etc/x.jsonl",
+        "/none/x.jsonl",
+        "{allowed}/../elsewhere/there.jsonl",
+        "{allowed}/../elsewhere/new.jsonl",
+        "{allowed}/../allowed2/new.jsonl",
+        "{allowed}/way_out/there.jsonl",
+        "{allowed}/way_out/new.jsonl",
+        "{allowed}/loop/new.jsonl",
+        "{allowed}/none/new.jsonl",
+        "{allowed}/folder.jsonl",
+        "{allowed}/other/private.jsonl",
+        "{allowed}/other/none.jsonl",
+        "../other/private.jsonl",
+        "../new.jsonl",
+        "../../elsewhere/there.jsonl",
+        "none/new.jsonl",
+        "x" * 300 + ".jsonl",
+    ],
+)
+def test_every_other_place_is_refused_in_the_same_words(allowed: Path, name: str) -> None:
+    other = replace(context_for(Path("private.jsonl")), client="other")
+    ConsoleChannel().send(other, messages("theirs"))
+    before = sorted(allowed.parent.rglob("*"))
+    context = context_for(Path(name.format(allowed=allowed)))
+    told = set()
+    for call in (lambda: ConsoleChannel().check(context), lambda: ConsoleChannel().send(context, messages("a"))):
+        with pytest.raises(FixSettings) as caught:
+            call()
+        told.add(str(caught.value))
+    assert told == {REFUSED}
+    made = {path.name for path in set(allowed.parent.rglob("*")) - set(before)}
+    assert made <= {"acme", ".client"}
+    assert (allowed.parent / "elsewhere" / "there.jsonl").read_text() == "x"
+    assert [line["key"] for line in lines_of(allowed / "other" / "private.jsonl")] == ["theirs"]
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "/tmp/x.json", "", "/tmp/x.jsonl\0.txt"])
