@@ -121,9 +121,17 @@ class Fairlead:
         with self.database.read(AgencyScope(reason)) as session:
             yield self._unit(session, self.plugins.subset(()), actor, request_id)
 
-    def run(self, client: int | str, function: Callable[[Work], T], *, actor: Actor = CORE, request_id: str = "") -> T:
+    def run(
+        self,
+        client: int | str,
+        function: Callable[[Work], T],
+        *,
+        actor: Actor = CORE,
+        request_id: str = "",
+        archived: bool = False,
+    ) -> T:
         """Call ``function(work)`` in :meth:`work`, again when the database was busy: it must have no outside effect."""
-        return self._again(lambda: self.work(client, actor=actor, request_id=request_id), function)
+        return self._again(lambda: self.work(client, actor=actor, request_id=request_id, archived=archived), function)
 
     def run_agency(self, reason: str, function: Callable[[Work], T], *, actor: Actor = CORE, request_id: str = "") -> T:
         """Call ``function(work)`` in :meth:`agency_work`, again when the database was busy."""

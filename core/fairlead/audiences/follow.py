@@ -11,7 +11,7 @@ QUIET = {"synchronize_session": False}
 
 
 def absorb(work: Work, absorbed_id: int, survivor_id: int) -> None:
-    """Carry tags over. Memberships, scores and stages go: the next refresh computes them for the person that remains."""
+    """Carry tags over. Memberships, scores and stages go: the next refresh computes them for who remains."""
     held = sa.select(ProfileTag.tag_id).where(ProfileTag.profile_id == survivor_id)
     work.session.execute(
         sa.update(ProfileTag)

@@ -39,35 +39,23 @@ def read_column(
     cells: Sequence[str], column: str, read: Callable[[str], T], problems: Problems, reason: str, *, optional: bool
 ) -> list[T | None]:
     """Apply ``read`` to each cell once per distinct text; it raises ``ValueError`` for what it cannot read."""
-    cache: dict[str, T | None] = {}
+    known: dict[str, T | None] = {}
     bad: dict[str, str] = {}
-    out: list[T | None] = []
-    for at, cell in enumerate(cells):
-        if cell in cache:
-            out.append(cache[cell])
-            continue
-        if cell in bad:
-            problems.setdefault(at, (column, bad[cell]))
-            out.append(None)
-            continue
+    for cell in dict.fromkeys(cells):
         text = fold(cell)
         if not text:
             if not optional:
                 bad[cell] = "is empty"
-                problems.setdefault(at, (column, bad[cell]))
-                out.append(None)
-                continue
-            cache[cell] = None
         else:
             try:
-                cache[cell] = read(text)
+                known[cell] = read(text)
             except (ValueError, OverflowError):
                 bad[cell] = reason
-                problems.setdefault(at, (column, reason))
-                out.append(None)
-                continue
-        out.append(cache[cell])
-    return out
+    if bad:
+        for at, cell in enumerate(cells):
+            if cell in bad:
+                problems.setdefault(at, (column, bad[cell]))
+    return list(map(known.get, cells))
 
 
 def time_reader(time_format: str, zone: str) -> Callable[[str], int]:
@@ -82,8 +70,14 @@ def time_reader(time_format: str, zone: str) -> Callable[[str], int]:
     def of_local(moment: dt.datetime) -> int:
         return checked(to_millis(moment if moment.tzinfo else moment.replace(tzinfo=local)))
 
+    def of_seconds(text: str) -> int:
+        # The usual form, at a fifth of what the general one costs.
+        if len(text) <= 12 and text.isascii() and text.isdigit():
+            return checked(int(text) * 1000)
+        return checked(int(_number(text) * 1000))
+
     if time_format == "epoch_seconds":
-        return lambda text: checked(int(_number(text) * 1000))
+        return of_seconds
     if time_format == "epoch_millis":
         return lambda text: checked(_whole(_number(text)))
     if time_format == "iso":

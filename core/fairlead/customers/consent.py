@@ -110,6 +110,17 @@ def surviving(work: Work, profile_id: int) -> int:
         profile_id = into
 
 
+def _last_word(work: Work, profile_id: int, purpose: str, channel: str) -> int:
+    """When the word that holds was given; what a person says now is never older, whatever clocks said before."""
+    known = work.session.scalar(
+        sa.select(Consent.at)
+        .where(Consent.profile_id == profile_id, Consent.purpose == purpose, Consent.channel.in_((channel, "*")))
+        .order_by(Consent.at.desc())
+        .limit(1)
+    )
+    return 0 if known is None else to_millis(known)
+
+
 def _note(
     work: Work,
     profile_id: int,
@@ -124,8 +135,8 @@ def _note(
         raise InvalidInput(
             f"{purpose!r} is no purpose", path=("purpose",), next_step=f"use one of {', '.join(PURPOSES)}"
         )
-    at = to_millis(work.now)
     profile_id = surviving(work, profile_id)
+    at = max(to_millis(work.now), _last_word(work, profile_id, purpose, channel) + 1)
     record_consents(
         work,
         ConsentColumns(

@@ -102,13 +102,13 @@ def _collect(work: Work, columns: Sequence[ClaimColumn]) -> _Claims:
     blinds: list[bytes] = []
     rows, codes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for column in columns:
-        distinct: dict[str, int] = {}
-        claimed = [(at, distinct.setdefault(value, len(distinct))) for at, value in enumerate(column.values) if value]
-        if not claimed:
+        distinct = {value: at for at, value in enumerate(dict.fromkeys(filter(None, column.values)))}
+        if not distinct:
             continue
-        pairs = np.array(claimed, np.int64)
-        rows.append(pairs[:, 0])
-        codes.append(pairs[:, 1] + len(keys))
+        of_row = np.fromiter((distinct.get(value or "", -1) for value in column.values), np.int64, len(column.values))
+        claimed = np.flatnonzero(of_row >= 0)
+        rows.append(claimed)
+        codes.append(of_row[claimed] + len(keys))
         keys += ((column.kind, column.scope, value) for value in distinct)
         blinds += work.vault.blind_many(work.client_id, column.kind, distinct)
     row, code = np.concatenate(rows), np.concatenate(codes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -16,7 +16,8 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-PURPOSES = ("marketing", "personalisation", "sharing", "service")
+Purpose = Literal["marketing", "personalisation", "sharing", "service"]
+PURPOSES: tuple[str, ...] = get_args(Purpose)
 CONSENT_STATES = ("granted", "withdrawn")
 ORDER_STATUSES = ("created", "paid", "shipped", "finished", "closed", "refunded")
 

@@ -19,6 +19,13 @@ class Profile(Tenant, Base):
     __table_args__ = (
         sa.UniqueConstraint("client_id", "id"),
         sa.Index("ix_profile_client_state_id", "client_id", "state", "id"),
+        sa.Index(
+            "ix_profile_merged_into",
+            "client_id",
+            "merged_into",
+            sqlite_where=sa.text("merged_into IS NOT NULL"),
+            postgresql_where=sa.text("merged_into IS NOT NULL"),
+        ),
         sa.Index("ix_profile_client_created", "client_id", "created_at", "id"),
         sa.CheckConstraint("state IN ('active', 'merged', 'restricted', 'erased')", name="state"),
     )

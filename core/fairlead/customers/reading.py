@@ -84,24 +84,20 @@ def _delimiter(head: str) -> str:
 
 def _rows(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
     number = 0
-    while True:
-        number += 1
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise InvalidInput(
-                f"row {number} cannot be read: {error}",
-                path=("file", number),
-                next_step="mend the row and send the file again",
-            ) from None
-        except (OSError, EOFError, zlib.error):
-            raise InvalidInput(
-                f"the file breaks off after row {number - 1}", path=("file", number), next_step="send it again whole"
-            ) from None
-        if row:
-            yield number, row
+    try:
+        for number, row in enumerate(reader, 1):
+            if row:
+                yield number, row
+    except csv.Error as error:
+        raise InvalidInput(
+            f"row {number + 1} cannot be read: {error}",
+            path=("file", number + 1),
+            next_step="mend the row and send the file again",
+        ) from None
+    except (OSError, EOFError, zlib.error):
+        raise InvalidInput(
+            f"the file breaks off after row {number}", path=("file", number + 1), next_step="send it again whole"
+        ) from None
 
 
 def _check_header(header: tuple[str, ...]) -> None:

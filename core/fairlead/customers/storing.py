@@ -15,8 +15,10 @@ from fairlead.customers.linking import link
 from fairlead.customers.profiles import fill_profiles
 from fairlead.facts import ingest, refunds
 from fairlead.facts.ingest import Taken
+from fairlead.storage.types import to_millis
 from fairlead.work import Work
 
+CLOCK_SKEW = 24 * 60 * 60 * 1000
 NOT_A_TIME = "is no date and time"
 NOT_MONEY = "is no amount of money"
 
@@ -205,6 +207,7 @@ def store_consents(work: Work, mapping: maps.ConsentMapping, chunk: Chunk, file:
     read_time = cells.time_reader(mapping.time_format, mapping.zone)
     ids = chunk.source_ids(mapping.source_id, file)
     at = chunk.read(mapping.at, read_time, NOT_A_TIME, optional=False)
+    at = _not_later(chunk, mapping.at, at, to_millis(work.now))
     purposes = chunk.choice(mapping.purpose, maps.PURPOSES)
     states = chunk.choice(mapping.state, maps.CONSENT_STATES)
     channels = (
@@ -259,6 +262,14 @@ def _count(text: str) -> int:
     if not 0 < number < 10**6:
         raise ValueError
     return number
+
+
+def _not_later(chunk: Chunk, column: str, at: list[int | None], now: int) -> list[int | None]:
+    """A word from the future would outlive every withdrawal: a clock a little ahead counts as now, more is refused."""
+    for index, instant in enumerate(at):
+        if instant is not None and instant > now + CLOCK_SKEW:
+            chunk.problems.setdefault(index, (column, "lies in the future"))
+    return [None if instant is None else min(instant, now) for instant in at]
 
 
 def _date(text: str) -> str:

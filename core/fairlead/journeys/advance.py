@@ -114,6 +114,8 @@ def advance_place(work: Work, place: Place, size: int) -> tuple[int, int]:
     Raises :class:`JourneyFault` when the node's decision is none.
     """
     now = to_millis(work.now)
+    if not _still_active(work, place.version_id):
+        return 0, 0
     taken = batch.take(work.session, place.version_id, place.node, now, size)
     if not taken:
         return 0, 0
@@ -134,6 +136,17 @@ def advance_place(work: Work, place: Place, size: int) -> tuple[int, int]:
     batch.log_steps(work.session, place.node, outlets, now)
     after = {number: targets[place.node, name] for number, name in enumerate(outlets) if (place.node, name) in targets}
     return taken, batch.move(work.session, after, now, graph.visit_limit, goal=part.kind == "goal")
+
+
+def _still_active(work: Work, version_id: int) -> bool:
+    """Whether the journey moves now; it cannot be paused before this transaction ends."""
+    query = (
+        sa.select(Journey.state)
+        .join(JourneyVersion, JourneyVersion.journey_id == Journey.id)
+        .where(JourneyVersion.id == version_id)
+        .with_for_update(read=True, of=Journey)
+    )
+    return work.session.scalar(query) == "active"
 
 
 def load_graph(work: Work, version_id: int) -> Graph:

@@ -59,7 +59,7 @@ def take(session: ScopedSession, version_id: int, node: int, now: int, limit: in
         .with_for_update(skip_locked=True)
     )
     columns = ["enrolment_id", "profile_id", "visit", "entered_at"]
-    taken = session.bare(sa.insert(BATCH).from_select(columns, due, include_defaults=False))
+    taken = session.bare(sa.insert(BATCH).from_select(columns, due, include_defaults=False), preserve_rowcount=True)
     return int(taken.rowcount)
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from fairlead.audiences.compile import members
 from fairlead.audiences.rules import Rule, parse_rule
+from fairlead.customers.mapping import Purpose
 from fairlead.plugins.contracts.journey_node import JourneyNode, NodeBatch, NodeOutcome, NodeSqlContext
 from fairlead.plugins.manifest import Kind, Manifest, NoSettings, Title
 from fairlead.plugins.registry import Registered
@@ -101,7 +102,7 @@ class SendSettings(_Settings):
 
     account: str = Field(min_length=1, max_length=80)
     template: str = Field(min_length=1, max_length=80)
-    purpose: str = Field(default="marketing", max_length=24)
+    purpose: Purpose = "marketing"
 
 
 def _holds(context: NodeSqlContext, settings: _WithRule) -> sa.ColumnElement[bool]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from fairlead.audiences.model import Segment, SegmentChange, SegmentMember
 from fairlead.customers.model import Profile
@@ -21,6 +22,7 @@ from fairlead.storage.types import to_millis
 from fairlead.work import Work
 
 CHUNK = 20_000
+DAY = 24 * 60 * 60 * 1000
 OVERLAP = 100_000
 """How far back the event trigger looks again, in ids: transactions may commit later than their ids were given out."""
 
@@ -76,7 +78,13 @@ def _entry(graph: Graph, reason: str) -> str:
 
 def _allowed(work: Work, journey: Journey, graph: Graph, people: set[int]) -> set[int]:
     """Active profiles that are not on their way already and whose last entry is long enough ago."""
-    conditions = [Enrolment.journey_id == journey.id, Enrolment.profile_id == Profile.id]
+    absorbed = aliased(Profile)
+    # Whoever was merged into somebody has been here as that person.
+    same_person = sa.or_(
+        Enrolment.profile_id == Profile.id,
+        Enrolment.profile_id.in_(sa.select(absorbed.id).where(absorbed.merged_into == Profile.id)),
+    )
+    conditions = [Enrolment.journey_id == journey.id, same_person]
     if graph.reentry.policy == "after":
         since = work.now - dt.timedelta(days=graph.reentry.days)
         conditions.append(sa.or_(Enrolment.state == "active", Enrolment.enrolled_at > since))
@@ -92,7 +100,8 @@ def start_triggers(work: Work, journey: Journey, version: JourneyVersion, graph:
     """When a journey becomes active: take in who is in its segment now, and remember from where events count."""
     trigger = next(node for node in graph.nodes if node.kind in TRIGGERS)
     if trigger.kind == "trigger_segment":
-        segment_id = _segment_id(work, SegmentTriggerSettings.model_validate(trigger.settings).segment)
+        # A refresh in progress holds this row: its changes are either members now or later than the cursor.
+        segment_id = _segment_id(work, SegmentTriggerSettings.model_validate(trigger.settings).segment, lock=True)
         journey.trigger_cursor = to_millis(work.now)
         people = work.session.scalars(
             sa.select(SegmentMember.profile_id)
@@ -128,8 +137,9 @@ def take_in(work: Work) -> int:
     return entered
 
 
-def _segment_id(work: Work, name: str) -> int | None:
-    return work.session.scalar(sa.select(Segment.id).where(Segment.name == name))
+def _segment_id(work: Work, name: str, *, lock: bool = False) -> int | None:
+    query = sa.select(Segment.id).where(Segment.name == name)
+    return work.session.scalar(query.with_for_update() if lock else query)
 
 
 def _under_way(journey: Journey, profile_id: Any, at: Any) -> sa.ColumnElement[bool]:
@@ -164,6 +174,19 @@ def _from_segment(
     )
 
 
+def _late_enough(journey: Journey, graph: Graph) -> list[sa.ColumnElement[bool]]:
+    """Re-entry is judged by when the event happened: one that was too early once stays too early."""
+    if graph.reentry.policy != "after":
+        return []
+    earliest = sa.type_coerce(Event.at, sa.BigInteger) - graph.reentry.days * DAY
+    entered = sa.type_coerce(Enrolment.enrolled_at, sa.BigInteger)
+    return [
+        ~sa.exists().where(
+            Enrolment.journey_id == journey.id, Enrolment.profile_id == Event.profile_id, entered > earliest
+        )
+    ]
+
+
 def _from_events(
     work: Work, journey: Journey, version: JourneyVersion, graph: Graph, settings: EventTriggerSettings
 ) -> int:
@@ -178,6 +201,7 @@ def _from_events(
             Event.profile_id.is_not(None),
             Event.at >= journey.activated_at,
             ~_under_way(journey, Event.profile_id, Event.at),
+            *_late_enough(journey, graph),
         )
         .order_by(Event.id)
     ).all()

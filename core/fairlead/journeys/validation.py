@@ -184,9 +184,9 @@ def _reach(graph: Graph) -> Iterator[DomainError]:
 
 
 def _loops(graph: Graph) -> Iterator[DomainError]:
-    """A loop without a wait would spin; found by looking for cycles among nodes that never hold anybody."""
+    """A loop without a wait would spin; found by looking for cycles among nodes that may let people pass at once."""
     index = graph.index()
-    quick = {at for at, part in enumerate(graph.nodes) if part.kind not in ("wait", "goal")}
+    quick = {at for at, part in enumerate(graph.nodes) if part.kind != "wait"}
     after: dict[int, list[int]] = {at: [] for at in quick}
     for edge in graph.edges:
         source, target = index[edge.source], index[edge.target]

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from fairlead.channels.connection import call_channel, note_error, open_account, stranger
 from fairlead.channels.model import ChannelAccount
 from fairlead.channels.service import get_account
+from fairlead.errors import DomainError
 from fairlead.messaging.guards import Verdicts, judge
 from fairlead.messaging.history import note_states, set_state
 from fairlead.messaging.model import FAILED, IS_OPEN, QUEUED, REFUSED, SENDING, SENT, UNKNOWN, Message
@@ -36,6 +37,7 @@ LEASE = dt.timedelta(minutes=5)
 MAX_ATTEMPTS = 8
 FIRST_WAIT = 5.0
 LONGEST_WAIT = 3600.0
+GIVEN_UP = 5_000
 LONGEST_ASKED = 30 * 86400.0
 SENDER_LOST = "sender_lost"
 
@@ -85,6 +87,8 @@ def dispatch(
     done = Dispatched()
     opened = open_account(runtime, client_id, account_id)
     channel = opened.channel
+    if opened.account.state == "disconnected":
+        done.add(runtime.run(client_id, lambda work: _give_up(work, account_id)), "delayed")
     if opened.account.state != "connected" or not isinstance(channel, SendsMessages):
         return done
     limits = channel.limits(opened.context)
@@ -98,6 +102,16 @@ def dispatch(
         if claim.outgoing and not _send(runtime, client_id, account_id, claim, done):
             break
     return done
+
+
+def _give_up(work: Work, account_id: int) -> dict[int, tuple[str, str]]:
+    """Refuse what is queued for an account that will not send again."""
+    left = work.session.scalars(
+        sa.select(Message.id).where(Message.account_id == account_id, IS_OPEN, Message.state == QUEUED).limit(GIVEN_UP)
+    ).all()
+    refused = dict.fromkeys(left, (REFUSED, "account_disconnected"))
+    set_state(work, refused)
+    return refused
 
 
 def recover_leases(runtime: Fairlead, client_id: int, account_id: int, *, idempotent: bool) -> int:
@@ -122,8 +136,9 @@ def recover_leases(runtime: Fairlead, client_id: int, account_id: int, *, idempo
         again = [message_id for message_id, attempts in lost if idempotent and attempts < MAX_ATTEMPTS]
         unknown = [message_id for message_id, _ in lost if message_id not in again]
         # ``sent_at`` stays: it says that the message may be out already.
-        changes = dict.fromkeys(again, (QUEUED, SENDER_LOST)) | dict.fromkeys(unknown, (UNKNOWN, SENDER_LOST))
-        set_state(work, changes, owner=None, lease_until=None)
+        set_state(work, dict.fromkeys(again, (QUEUED, SENDER_LOST)), owner=None, lease_until=None)
+        # An unknown one keeps its owner, who may only be slow and tell the outcome yet.
+        set_state(work, dict.fromkeys(unknown, (UNKNOWN, SENDER_LOST)), lease_until=None)
         if unknown:
             _announce_unknown(work, account_id, unknown)
         return len(lost)
@@ -222,7 +237,8 @@ def _send(runtime: Fairlead, client_id: int, account_id: int, claim: _Claim, don
 
     def call(opened: OpenAccount) -> Sequence[SendResult]:
         channel = opened.channel
-        assert isinstance(channel, SendsMessages)
+        if opened.account.state != "connected" or not isinstance(channel, SendsMessages):
+            raise RetryLater("the account was paused after the messages were claimed")
         return channel.send(opened.context, claim.outgoing)
 
     error: PluginError | None = None
@@ -231,6 +247,9 @@ def _send(runtime: Fairlead, client_id: int, account_id: int, claim: _Claim, don
         results = _told(call_channel(runtime, client_id, account_id, "send", call))
     except PluginError as raised:
         error = raised
+    except DomainError as raised:
+        # Switched off, disconnected or with settings that no longer fit: nothing has left.
+        error = RetryLater(raised.message)
     except Exception as raised:  # noqa: BLE001 - a stranger's code; what it did to the messages nobody knows
         error = OutcomeUnknown(stranger(raised, claim.channel).message)
 
@@ -240,7 +259,7 @@ def _send(runtime: Fairlead, client_id: int, account_id: int, claim: _Claim, don
             note_error(work, account_id, error)
         return ended
 
-    done.add(runtime.run(client_id, settle), "retried")
+    done.add(runtime.run(client_id, settle, archived=True), "retried")
     return error is None or isinstance(error, SkipItem | SwitchChannel)
 
 
@@ -263,11 +282,18 @@ def _settle(
     results: Mapping[str, SendResult],
     error: PluginError | None,
 ) -> dict[int, tuple[str, str]]:
-    """Write the outcome of a batch. A message without a result may have gone out, so it is ``unknown``."""
+    """Write the outcome of a batch. A message without a result may have gone out, so it is ``unknown``.
+
+    A sender that was only slow still settles what became ``unknown`` meanwhile, unless a person did.
+    """
     mine = set(
         work.session.scalars(
             sa.select(Message.id)
-            .where(Message.id.in_(claim.ids.values()), Message.owner == claim.owner, Message.state == SENDING)
+            .where(
+                Message.id.in_(claim.ids.values()),
+                Message.owner == claim.owner,
+                Message.state.in_((SENDING, UNKNOWN)),
+            )
             .with_for_update()
         )
     )

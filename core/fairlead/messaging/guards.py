@@ -14,10 +14,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from fairlead.clients.service import get_client
-from fairlead.customers.model import Consent, Identity, Profile, Suppression
+from fairlead.customers.model import BlockedIdentity, Consent, Identity, Profile, Suppression
 from fairlead.journeys.model import Enrolment, Journey
 from fairlead.messaging.model import PAUSED, SENDING, SENT, UNKNOWN, Message
 from fairlead.messaging.policy import PERIODS, Policy, get_policy, next_allowed, zone_of
+from fairlead.storage.locks import lock
 from fairlead.storage.types import Sealed
 from fairlead.work import Work
 
@@ -56,7 +57,7 @@ def judge(work: Work, messages: Sequence[Message], kinds: Sequence[str]) -> Verd
     """Refuse, delay or let pass each message of one account; ``kinds`` are its channel's address kinds, best first."""
     verdicts = Verdicts()
     profiles = _profiles(work, messages)
-    consented = _consented(work, messages)
+    consented, withdrawn = _consented(work, messages)
     addresses, suppressed = _addresses(work, messages, kinds)
     stopped = _stopped_journeys(work, messages)
     policy, zone = get_policy(work), get_client(work.session, work.client_id).zone
@@ -69,7 +70,7 @@ def judge(work: Work, messages: Sequence[Message], kinds: Sequence[str]) -> Verd
             verdicts.delayed[message.id] = (work.now + PAUSE_LOOK, PAUSED)
         elif state != "active":
             verdicts.refused[message.id] = NO_PERSON
-        elif message.purpose not in EXEMPT and message.id not in consented:
+        elif message.id in withdrawn or (message.purpose not in EXEMPT and message.id not in consented):
             verdicts.refused[message.id] = NO_CONSENT
         elif message.purpose not in EXEMPT and message.enrolment_id is not None and is_minor(born, today):
             verdicts.refused[message.id] = MINOR
@@ -116,15 +117,22 @@ def _stopped_journeys(work: Work, messages: Sequence[Message]) -> dict[int, str]
     return dict(rows.all())
 
 
-def _consented(work: Work, messages: Sequence[Message]) -> set[int]:
-    """Messages whose person agreed to this purpose: a word about the channel outweighs one about all channels."""
+def _consented(work: Work, messages: Sequence[Message]) -> tuple[set[int], set[int]]:
+    """Messages whose person agreed to this purpose, and those whose person withdrew.
+
+    A word about the channel outweighs one about all channels; a withdrawal holds for exempt purposes too.
+    """
     own, general = aliased(Consent), aliased(Consent)
 
     def live(row: type[Consent]) -> sa.ColumnElement[bool]:
         return sa.and_(row.state == "granted", sa.or_(row.expires_at.is_(None), row.expires_at > work.now))
 
     rows = work.session.execute(
-        sa.select(Message.id)
+        sa.select(
+            Message.id,
+            sa.or_(live(own), sa.and_(own.id.is_(None), live(general))),
+            sa.func.coalesce(own.state, general.state) == "withdrawn",
+        )
         .outerjoin(
             own,
             sa.and_(
@@ -137,12 +145,10 @@ def _consented(work: Work, messages: Sequence[Message]) -> set[int]:
                 general.profile_id == Message.profile_id, general.purpose == Message.purpose, general.channel == "*"
             ),
         )
-        .where(
-            Message.id.in_([row.id for row in messages]),
-            sa.or_(live(own), sa.and_(own.id.is_(None), live(general))),
-        )
-    )
-    return {message_id for (message_id,) in rows}
+        .where(Message.id.in_([row.id for row in messages]))
+    ).all()
+    agreed = {message_id for message_id, granted, _ in rows if granted}
+    return agreed, {message_id for message_id, _, gone in rows if gone}
 
 
 def _addresses(work: Work, messages: Sequence[Message], kinds: Sequence[str]) -> tuple[dict[int, Address], set[int]]:
@@ -159,7 +165,11 @@ def _addresses(work: Work, messages: Sequence[Message], kinds: Sequence[str]) ->
                 suppression.channel.in_((channel, "*")),
             ),
         )
-        .where(Identity.profile_id.in_({row.profile_id for row in messages}), Identity.kind.in_(kinds))
+        .where(
+            Identity.profile_id.in_({row.profile_id for row in messages}),
+            Identity.kind.in_(kinds),
+            ~sa.exists().where(BlockedIdentity.kind == Identity.kind, BlockedIdentity.blind == Identity.blind),
+        )
         .order_by(Identity.id)
     )
     found: dict[int, tuple[int, Address]] = {}
@@ -175,7 +185,12 @@ def _addresses(work: Work, messages: Sequence[Message], kinds: Sequence[str]) ->
 
 
 def _hold_to_caps(work: Work, messages: Sequence[Message], verdicts: Verdicts, policy: Policy) -> None:
-    """Refuse what would go beyond a cap, counting the batch's own messages in order."""
+    """Refuse what would go beyond a cap, counting the batch's own messages in order.
+
+    One batch of a client is counted at a time, since two accounts may be about to write to the same person.
+    """
+    if policy.caps:
+        lock(work.session, f"caps/{work.client_id}")
     for cap in policy.caps:
         passing = [
             message

@@ -77,7 +77,7 @@ def queue_batch(work: Work, account: str, template: str, purpose: str, node: str
     else:
         from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
     statement = insert(MESSAGE).from_select(list(COLUMNS), rows, include_defaults=False).on_conflict_do_nothing()
-    return int(work.session.bare(statement).rowcount)
+    return int(work.session.bare(statement, preserve_rowcount=True).rowcount)
 
 
 def release_paused(work: Work, journey_id: int) -> None:

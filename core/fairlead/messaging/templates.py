@@ -12,18 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from liquid import Environment, StrictUndefined
 from liquid.exceptions import LiquidError
 
 from fairlead.errors import InvalidInput, NotFound
 from fairlead.governance.audit import record
+from fairlead.messaging.liquid_limits import Limited
 from fairlead.messaging.model import Template
 from fairlead.work import Work
 
 FIELDS = ("subject", "text", "html")
 LONGEST_NAME = 80
 MAX_SOURCE = 100_000
-MAX_OUTPUT = 100_000
 VARIABLES: dict[str, tuple[str, ...]] = {
     "attributes": (),
     "client": ("name", "slug"),
@@ -33,15 +32,8 @@ VARIABLES: dict[str, tuple[str, ...]] = {
 """What a template may name, and the fields of it; ``attributes`` has the client's own."""
 
 
-class _Limited(Environment):
-    loop_iteration_limit = 1_000
-    output_stream_limit = MAX_OUTPUT
-    local_namespace_limit = 100_000
-    context_depth_limit = 20
-
-
-TEXT = _Limited(undefined=StrictUndefined, autoescape=False)
-HTML = _Limited(undefined=StrictUndefined, autoescape=True)
+TEXT = Limited(autoescape=False)
+HTML = Limited(autoescape=True)
 
 
 @dataclass(frozen=True, slots=True)

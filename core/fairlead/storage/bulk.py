@@ -6,7 +6,9 @@ the session's, always, since the ORM's criteria do not reach this path (row-leve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import datetime as dt
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,13 +99,15 @@ def insert(
 
     ``columns`` leaves ``client_id`` out. With ``ignore_known`` a row that meets a unique constraint is passed over,
     with ``newer_wins`` it may replace the known one; with neither it is an error. Values are as the driver takes them:
-    instants in epoch milliseconds, JSON as text.
+    instants in epoch milliseconds, dates in ISO form, JSON as text.
     """
     table: sa.Table = entity.__table__  # type: ignore[assignment]
     names = list(columns)
     if "client_id" in names:
         raise ScopeViolation("the client is the session's")
     lists = [_plain(values) for values in columns.values()]
+    if session.is_postgresql:
+        lists = _with_dates(table, names, lists)
     if not lists or not len(lists[0]):
         return 0
     if newer_wins:
@@ -128,6 +132,8 @@ def update(session: ScopedSession, entity: type[Base], columns: Columns, *, only
     names = [name for name in columns if name != "id"]
     order = ["id", *names]
     lists = [_plain(columns[name]) for name in order]
+    if session.is_postgresql:
+        lists = _with_dates(table, order, lists)
     if not len(lists[0]):
         return 0
     session.flush()
@@ -155,6 +161,16 @@ def update(session: ScopedSession, entity: type[Base], columns: Columns, *, only
 
 def _plain(values: Sequence[Any] | np.ndarray[Any, Any]) -> Sequence[Any]:
     return values.tolist() if isinstance(values, np.ndarray) else values
+
+
+def _with_dates(table: sa.Table, names: Sequence[str], lists: list[Any]) -> list[Any]:
+    """ISO dates as the binary COPY of PostgreSQL takes them; SQLite keeps the text."""
+    return [
+        [dt.date.fromisoformat(value) if isinstance(value, str) else value for value in values]
+        if isinstance(table.c[name].type, sa.Date)
+        else values
+        for name, values in zip(names, lists, strict=True)
+    ]
 
 
 def _prefer(old: str, new: str, only_missing: bool) -> str:
@@ -214,24 +230,33 @@ def _send(
     rows: Iterable[tuple[Any, ...]],
     dialect: sa.Dialect,
 ) -> None:
-    json_at = [at for at, name in enumerate(names) if isinstance(table.c[name].type, sa.JSON)]
+    converted: list[tuple[int, Callable[[Any], Any]]] = []
+    for at, name in enumerate(names):
+        if isinstance(table.c[name].type, sa.JSON):
+            converted.append((at, _jsonb))
+        elif isinstance(table.c[name].type, sa.Date):
+            converted.append((at, dt.date.fromisoformat))
     with cursor.copy(f"COPY {target} ({_quoted(names)}) FROM STDIN (FORMAT BINARY)") as copy:
         copy.set_types([_copy_type(table.c[name], dialect) for name in names])
         for row in rows:
-            copy.write_row(_as_jsonb(row, json_at) if json_at else row)
+            copy.write_row(_convert(row, converted) if converted else row)
 
 
 def _quoted(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-def _as_jsonb(row: tuple[Any, ...], json_at: list[int]) -> list[Any]:
-    """The binary form of jsonb is a version byte and the text, so it travels as raw bytes."""
+def _convert(row: tuple[Any, ...], converted: Sequence[tuple[int, Callable[[Any], Any]]]) -> list[Any]:
     values = list(row)
-    for at in json_at:
+    for at, convert in converted:
         if values[at] is not None:
-            values[at] = b"\x01" + values[at].encode()
+            values[at] = convert(values[at])
     return values
+
+
+def _jsonb(text: str) -> bytes:
+    """The binary form of jsonb, a version byte and the text, which travels as raw bytes."""
+    return b"\x01" + text.encode()
 
 
 def _copy_type(column: sa.Column[Any], dialect: sa.Dialect) -> str:

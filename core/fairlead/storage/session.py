@@ -68,9 +68,9 @@ class ScopedSession(Session):
 
     bulk_insert_mappings = bulk_update_mappings = bulk_save_objects
 
-    def bare(self, statement: Any, parameters: Any = None) -> Any:
+    def bare(self, statement: Any, parameters: Any = None, **options: Any) -> Any:
         """Execute a statement that the tenant criteria do not reach. The module must be on the reviewed list."""
-        return self.execute(statement, parameters, execution_options=BARE)
+        return self.execute(statement, parameters, execution_options=BARE | options)
 
 
 @event.listens_for(ScopedSession, "after_begin")

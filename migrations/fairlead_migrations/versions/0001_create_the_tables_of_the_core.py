@@ -428,6 +428,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_profile_client_created", "profile", ["client_id", "created_at", "id"], unique=False)
     op.create_index("ix_profile_client_state_id", "profile", ["client_id", "state", "id"], unique=False)
+    op.create_index(
+        "ix_profile_merged_into",
+        "profile",
+        ["client_id", "merged_into"],
+        unique=False,
+        sqlite_where=sa.text("merged_into IS NOT NULL"),
+        postgresql_where=sa.text("merged_into IS NOT NULL"),
+    )
     op.create_table(
         "profile_merge",
         sa.Column("client_id", sa.BigInteger(), nullable=False),
@@ -766,7 +774,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
-            "account_type IN ('shop', 'official_account', 'mini_program', 'mailbox', 'sms', 'ads', 'till', 'crm', 'other')",  # noqa: E501 - the text of the constraint
+            "account_type IN ('shop', 'official_account', 'mini_program', 'mailbox', 'sms', 'ads', 'till', 'crm', 'other')",
             name=op.f("ck_channel_account_account_type"),
         ),
         sa.CheckConstraint("health IN ('unknown', 'ok', 'degraded', 'down')", name=op.f("ck_channel_account_health")),
@@ -1006,6 +1014,12 @@ def downgrade() -> None:
     op.drop_index("ix_profile_merge_survivor", table_name="profile_merge")
     op.drop_index("ix_profile_merge_absorbed", table_name="profile_merge")
     op.drop_table("profile_merge")
+    op.drop_index(
+        "ix_profile_merged_into",
+        table_name="profile",
+        sqlite_where=sa.text("merged_into IS NOT NULL"),
+        postgresql_where=sa.text("merged_into IS NOT NULL"),
+    )
     op.drop_index("ix_profile_client_state_id", table_name="profile")
     op.drop_index("ix_profile_client_created", table_name="profile")
     op.drop_table("profile")
