@@ -112,7 +112,10 @@ def _check_one(op: Op, type_: Type, value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int if type_ is Type.INTEGER else int | float):
         raise ValueError("this needs a whole number" if type_ is Type.INTEGER else "this needs a number")
     if isinstance(value, int) and abs(value) > SAFE_INTEGER:
-        raise ValueError("the number is too large to be compared")
+        if type_ is Type.INTEGER or as_double(value) is None:
+            raise ValueError("the number is too large to be compared")
+        # PostgreSQL gives a stored 1e299 back in digits, as an integer.
+        return float(value)
     return value
 
 

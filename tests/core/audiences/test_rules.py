@@ -84,6 +84,8 @@ def test_the_fields_a_rule_touches_are_named() -> None:
         ({"attribute": {"name": "age", "op": "contains", "value": "2"}}, ("attribute", "value"), "not a comparison"),
         ({"attribute": {"name": "k", "op": "gt", "value": True}}, ("attribute", "value"), "no order"),
         ({"attribute": {"name": "k", "op": "eq", "value": 1e300}}, ("attribute", "value"), "too large"),
+        ({"attribute": {"name": "k", "op": "eq", "value": 10**300}}, ("attribute", "value"), "too large"),
+        ({"attribute": {"name": "age", "op": "eq", "value": 10**17}}, ("attribute", "value"), "too large"),
         ({"attribute": {"name": "k", "op": "eq", "value": float("nan")}}, ("attribute", "value"), "too large"),
         ({"attribute": {"name": "k", "op": "eq", "value": "a\0b"}}, ("attribute", "value"), "no database"),
         ({"attribute": {"name": "k", "op": "eq", "value": "\ud800"}}, ("attribute", "value"), "no database"),

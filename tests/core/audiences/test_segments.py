@@ -188,6 +188,18 @@ def test_membership_is_explained_with_the_values_seen(place: Any, facts: Any, co
             explain_membership(work, segment.id, gone)
 
 
+def test_a_stored_rule_runs_whatever_its_numbers_became_in_the_database(place: Any, facts: Any) -> None:
+    rule = {"attribute": {"name": "k", "op": "in", "value": [1e299, 0.1, 2.0, 5]}}
+    with place.work() as work:
+        fits = [facts.people(work, 1, attributes={"k": value})[0] for value in (1e299, 0.1, 2, 5.0)]
+        facts.people(work, 1, attributes={"k": 1e298})
+        create_segment(work, "numbers", "", rule)
+    with place.work() as work:
+        segment = find_segment(work, "numbers")
+        assert refresh_segment(work, segment.id).entered == 4
+        assert member_ids(work, segment.id) == fits
+
+
 def test_names_are_kept_apart_and_changes_are_audited(place: Any, facts: Any) -> None:
     with place.reading() as work:
         facts.event(work, None, "buy")
