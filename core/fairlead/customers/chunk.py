@@ -8,11 +8,14 @@ from typing import Any, TypeVar
 import orjson
 
 from fairlead.customers.cells import Problems, fold, read_column
-from fairlead.customers.identifiers import normalise
+from fairlead.customers.identifiers import looks_personal, normalise
 from fairlead.customers.linking import ClaimColumn
 from fairlead.customers.mapping import IdentityColumn, Source
+from fairlead.errors import InvalidInput
 
 T = TypeVar("T")
+FIRST_ROWS = 10
+SAMPLE = 2_000
 UNREADABLE = ("\0", "\ufffd")
 
 
@@ -102,10 +105,28 @@ class Chunk:
             claims.append(ClaimColumn(kind, values, identity.scope))
         return claims
 
+    def refuse_personal(self, *columns: str | None) -> None:
+        """Raise when a column that is kept in clear holds phones or mail addresses: those are identities.
+
+        Looks at the first rows of a file, before anything of it is stored.
+        """
+        if self.numbers and self.numbers[0] > FIRST_ROWS:
+            return
+        for column in filter(None, columns):
+            cells = [fold(cell) for cell in self.cells(column)[:SAMPLE] if cell.strip()]
+            personal = sum(map(looks_personal, cells))
+            if personal >= 3 and personal * 5 >= len(cells) * 4:
+                raise InvalidInput(
+                    f"the column {column!r} holds phone numbers or mail addresses",
+                    path=("mapping", column),
+                    next_step="map it as an identity: those are stored encrypted",
+                )
+
     def properties(
         self, columns: dict[str, str], typed: Mapping[str, Sequence[str | None]] | None = None
     ) -> list[str | None]:
         """JSON text of the cells kept beside the fact and of ``typed`` columns, empty ones left out."""
+        self.refuse_personal(*columns.values())
         kept = {name: self.cells(column) for name, column in columns.items()} | dict(typed or {})
         if not kept:
             return [None] * len(self.rows)

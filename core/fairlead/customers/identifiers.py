@@ -11,11 +11,20 @@ import phonenumbers
 KIND = re.compile(r"[a-z][a-z0-9_]{1,23}")
 WEAK = frozenset({"device", "cookie", "ip", "session"})
 MAX_LENGTH = 200
+PLACEHOLDERS = frozenset(
+    {"无", "未知", "空", "null", "none", "nil", "n/a", "na", "nan", "unknown", "undefined", "0", "-", "--"}
+)
+"""What systems write for *nothing*; as an identity it would make one person of everybody without one."""
 
 # Mainland mobile numbers: 11 digits, 1 then 3-9; the prefix +86, 0086 or 86 may stand before them.
 _MAINLAND = re.compile(r"(?:\+?86|0086)?(1[3-9]\d{9})")
 _NOISE = re.compile(r"[\s\-().·]+")
 _EMAIL = re.compile(r"[^@\s,;<>\"]{1,64}@[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+")
+
+
+def looks_personal(text: str) -> bool:
+    """Whether a cell is a mainland mobile number or a mail address, as far as its form tells."""
+    return bool(_MAINLAND.fullmatch(_NOISE.sub("", text)) or ("@" in text and _EMAIL.fullmatch(text.lower())))
 
 
 def is_strong(kind: str) -> bool:
@@ -32,7 +41,7 @@ def normalise(kind: str, text: str, region: str = "CN") -> str | None:
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
     text = text.strip()
-    if not text or len(text) > MAX_LENGTH or "\0" in text:
+    if not text or len(text) > MAX_LENGTH or "\0" in text or text.lower() in PLACEHOLDERS:
         return None
     if kind == "phone":
         return _phone(text, region)

@@ -25,6 +25,7 @@ NOT_MONEY = "is no amount of money"
 
 def store_events(work: Work, mapping: maps.EventMapping, chunk: Chunk, file: str, import_id: int) -> Taken:
     """Rows are events."""
+    chunk.refuse_personal(mapping.item, mapping.category)
     read_time = cells.time_reader(mapping.time_format, mapping.zone)
     ids = chunk.source_ids(mapping.source_id, file)
     at = chunk.read(mapping.at, read_time, NOT_A_TIME, optional=False)
@@ -96,6 +97,7 @@ def store_touches(work: Work, mapping: maps.TouchMapping, chunk: Chunk, file: st
 
 def store_orders(work: Work, mapping: maps.OrderMapping, chunk: Chunk, file: str, import_id: int) -> Taken:
     """Rows are orders, or single lines of one-line orders."""
+    chunk.refuse_personal(mapping.item, mapping.item_title, mapping.receiver_region)
     read_time = cells.time_reader(mapping.time_format, mapping.zone)
     money = _money(mapping)
     ids = chunk.source_ids((mapping.order_id,), file, limit=64)
