@@ -16,7 +16,8 @@ from fairlead.errors import LimitReached, NotFound
 from fairlead_graphql.context import Context
 from fairlead_graphql.door import Cost
 from fairlead_graphql.ids import split_global
-from fairlead_graphql.listing import MOST, Plan, read_all
+from fairlead_graphql.listing import Plan, read_all
+from fairlead_graphql.paging import MOST
 from fairlead_graphql.policy import MEMBER, agency_field
 from fairlead_graphql.scalars import Node
 from fairlead_graphql.selection import Selection, selection_of
