@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from fairlead.clients.service import each_active_client
 from fairlead.engine.port import Engine, Retry
+from fairlead.journeys import watched
 from fairlead.journeys.advance import advance
 from fairlead.journeys.model import Journey
 from fairlead.journeys.triggers import take_in
@@ -26,6 +27,7 @@ def register(runtime: Fairlead, engine: Engine) -> None:
     engine.register(ADVANCE, lambda payload: run_client(runtime, int(payload["client_id"]), engine), Retry(attempts=3))
     engine.register(TICK, lambda _: _tick(runtime, engine), Retry(attempts=1))
     engine.schedule(TICK, EVERY)
+    watched.register(runtime, engine)
 
 
 def enqueue_advance(engine: Engine | None, client_id: int) -> None:
