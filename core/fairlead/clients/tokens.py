@@ -76,14 +76,15 @@ def issue_token(
 def rotate_token(work: Work, token_id: int, *, grace_minutes: int = 0, days: int | None = None) -> IssuedToken:
     """A new token with an old one's scope; the old one stays valid for ``grace_minutes`` (up to 7 days).
 
-    The new one lives ``days``, or as long as the old one was meant to. Anybody may rotate the token they ask with.
+    The new one lives ``days``, or as long as the old one was meant to. Anybody may rotate the token they ask with, but
+    without the permission to issue tokens the new one ends when the old one was to end: a stolen token cannot renew
+    itself for ever. Raises ``InvalidInput`` for a wrong number, ``Forbidden`` for more days than are left.
     """
     token = _own_or_permitted(work, token_id)
     grace = dt.timedelta(minutes=grace_minutes)
     if not dt.timedelta(0) <= grace <= LONGEST_GRACE:
         raise InvalidInput("the grace is 0 minutes to 7 days", path=("graceMinutes",))
-    lifetime = token.expires_at - token.created_at if days is None else dt.timedelta(days=days)
-    if not dt.timedelta(0) < lifetime <= dt.timedelta(days=MOST_DAYS):
+    if days is not None and not 1 <= days <= MOST_DAYS:
         raise InvalidInput(f"a token lives 1 to {MOST_DAYS} days", path=("days",))
     if _ended(token, work.now):
         raise Conflict("the token is expired or revoked", next_step="issue a new one")
@@ -93,7 +94,7 @@ def rotate_token(work: Work, token_id: int, *, grace_minutes: int = 0, days: int
     if member.state != "active":
         raise Conflict("the member is disabled", next_step="enable the member first")
     _check_scope(work, member, token.client_ids, token.permissions)
-    issued = _make(work, member, token.name, token.client_ids, token.permissions, work.now + lifetime)
+    issued = _make(work, member, token.name, token.client_ids, token.permissions, _successor_ends(work, token, days))
     token.replaced_by = issued.token.id
     if grace:
         token.expires_at = min(token.expires_at, work.now + grace)
@@ -105,7 +106,11 @@ def rotate_token(work: Work, token_id: int, *, grace_minutes: int = 0, days: int
 
 
 def revoke_token(work: Work, token_id: int) -> ApiToken:
-    """End a token now; the next request with it is nobody's. Anybody may revoke the token they ask with."""
+    """End a token now; the next request with it is nobody's. Anybody may revoke the token they ask with.
+
+    Only this one ends. A token that it was rotated to is named by ``replaced_by`` and stays as it is, so that ending
+    an old token within its grace does not lock out who moved on already; whoever suspects both ends both.
+    """
     token = _own_or_permitted(work, token_id)
     if token.revoked_at is None:
         token.revoked_at = work.now
@@ -262,6 +267,19 @@ def _own_or_permitted(work: Work, token_id: int) -> ApiToken:
         except Forbidden:
             raise Forbidden("the token can do more than you", next_step="ask an admin of the agency") from None
     return token
+
+
+def _successor_ends(work: Work, token: ApiToken, days: int | None) -> dt.datetime:
+    lifetime = token.expires_at - token.created_at if days is None else dt.timedelta(days=days)
+    ends = work.now + lifetime
+    if ends <= token.expires_at or work.actor.may(PERMISSION):
+        return ends
+    if days is not None:
+        raise Forbidden(
+            "the new token would live longer than the one you ask with",
+            next_step="leave days out, or ask somebody with tokens:write for a new token",
+        )
+    return token.expires_at
 
 
 def _ended(token: ApiToken, now: dt.datetime) -> bool:

@@ -41,7 +41,10 @@ class RotateTokenInput:
     grace_minutes: int = strawberry.field(
         default=0, description="How long the old one stays valid, 0 to 10080 minutes."
     )
-    days: int | None = optional("How long the new one lives; as long as the old one was meant to if left out.")
+    days: int | None = optional(
+        "How long the new one lives, 1 to 400 days; as long as the old one was meant to if left out. Without "
+        "`tokens:write` it ends no later than the old one was to end."
+    )
     idempotency_key: str | None = idempotency_key()
 
 
@@ -151,7 +154,8 @@ class TokensMutation:
         MEMBER,
         payload=TokenPayload,
         present=_revoked,
-        description="End a token now. Anybody may revoke the token they ask with; others need `tokens:write`.",
+        description="End a token now. Anybody may revoke the token they ask with; others need `tokens:write`. A token "
+        "it was rotated to (`replacedBy`) stays valid: revoke that one too when both may be in wrong hands.",
     )
     def revoke_token(work: Work, given: RevokeTokenInput) -> Answer:
         return {"token": service.revoke_token(work, from_global("ApiToken", given.token_id, path=("tokenId",))).id}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import re
 from typing import Any
@@ -181,6 +182,49 @@ def test_anybody_may_rotate_or_revoke_their_own(runtime: Fairlead, agency: Any, 
     with runtime.agency_work("test", found) as work:
         tokens.revoke_token(work, new.token.id)
     assert isinstance(runtime.authenticate(new.secret), Anonymous)
+
+
+def test_a_token_that_may_not_issue_tokens_cannot_prolong_its_life(
+    runtime: Fairlead, agency: Any, admin: int, clock: FakeClock
+) -> None:
+    with runtime.agency_work("test") as work:
+        member = members.add_member(work, agency.id, "Li", "li@example.com", role="analyst", client_id=agency.acme).id
+    own = issue(runtime, member, days=30)
+    ends = own.token.expires_at
+    for _ in range(3):
+        clock.advance(days=9)
+        with runtime.agency_work("test", principal(runtime, own.secret)) as work:
+            with pytest.raises(Forbidden, match="live longer"):
+                tokens.rotate_token(work, own.token.id, days=30)
+            own = tokens.rotate_token(work, own.token.id)
+        assert own.token.expires_at == ends
+    with runtime.agency_work("test", principal(runtime, own.secret)) as work:
+        own = tokens.rotate_token(work, own.token.id, days=2)
+    assert own.token.expires_at == clock() + dt.timedelta(days=2)
+    clock.advance(days=2)
+    assert isinstance(runtime.authenticate(own.secret), Anonymous)
+    with_right = issue(runtime, admin, days=30)
+    clock.advance(days=9)
+    with runtime.agency_work("test", principal(runtime, with_right.secret)) as work:
+        renewed = tokens.rotate_token(work, with_right.token.id)
+    assert renewed.token.expires_at == clock() + dt.timedelta(days=30)
+
+
+@pytest.mark.parametrize("days", [0, -1, 401, 2**31 - 1, -(2**31)])
+def test_a_rotation_for_an_impossible_time_is_bad_input(runtime: Fairlead, admin: int, days: int) -> None:
+    own = issue(runtime, admin)
+    with runtime.agency_work("test") as work, pytest.raises(InvalidInput):
+        tokens.rotate_token(work, own.token.id, days=days)
+
+
+def test_revoking_ends_one_token_and_shows_what_it_was_rotated_to(runtime: Fairlead, admin: int) -> None:
+    old = issue(runtime, admin)
+    with runtime.agency_work("test") as work:
+        new = tokens.rotate_token(work, old.token.id, grace_minutes=60)
+        revoked = tokens.revoke_token(work, old.token.id)
+        assert revoked.replaced_by == new.token.id
+    assert isinstance(runtime.authenticate(old.secret), Anonymous)
+    assert isinstance(runtime.authenticate(new.secret), Principal)
 
 
 def test_unknown_scopes_are_refused(runtime: Fairlead, admin: int, agency: Any) -> None:
