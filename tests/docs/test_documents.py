@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 import types
 from pathlib import Path
 
@@ -148,3 +151,17 @@ def test_every_decision_is_listed_and_has_two_paragraphs() -> None:
         assert re.fullmatch(r"\d{4}-\d\d-\d\d, (holds|replaced by \d{4})", state), page.name
         assert len(first) > 200, page.name
         assert len(second) > 200, page.name
+
+
+@pytest.mark.long
+def test_the_readme_prints_what_the_demonstration_says(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "fairlead.cli", "demo", "--no-serve"]
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("FAIRLEAD_")}
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**surroundings, "COLUMNS": "100"}, capture_output=True, text=True, check=True
+    )
+    said = {" ".join(re.findall(r"[\w.,]+", line)) for line in done.stdout.splitlines()}
+    for readme in READMES:
+        [excerpt] = blocks(readme, "text")
+        for line in excerpt.splitlines():
+            assert " ".join(re.findall(r"[\w.,]+", line)) in said, line

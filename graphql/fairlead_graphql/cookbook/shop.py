@@ -101,7 +101,7 @@ class Shop:
 def open_shop(folder: Path, trusted: Path | None = None) -> Iterator[Shop]:
     """The cookbook's client in ``folder``, filled; ``trusted`` is a manifest of trusted documents."""
     url = f"sqlite:///{folder / 'cookbook.db'}"
-    settings = Settings(database_url=url, cache_seconds=0, trusted_documents=trusted)
+    settings = Settings(database_url=url, cache_seconds=0, trusted_documents=trusted, public_url=HOST)
     plugins = Plugins([source for source in installed() if source.distribution == "fairlead"], policy="strict")
     database = Database(url)
     migrate.upgrade(database, plugins.migrations())
