@@ -7,8 +7,7 @@ the session's, always, since the ORM's criteria do not reach this path (row-leve
 from __future__ import annotations
 
 import datetime as dt
-import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -230,33 +229,24 @@ def _send(
     rows: Iterable[tuple[Any, ...]],
     dialect: sa.Dialect,
 ) -> None:
-    converted: list[tuple[int, Callable[[Any], Any]]] = []
-    for at, name in enumerate(names):
-        if isinstance(table.c[name].type, sa.JSON):
-            converted.append((at, _jsonb))
-        elif isinstance(table.c[name].type, sa.Date):
-            converted.append((at, dt.date.fromisoformat))
+    json_at = [at for at, name in enumerate(names) if isinstance(table.c[name].type, sa.JSON)]
     with cursor.copy(f"COPY {target} ({_quoted(names)}) FROM STDIN (FORMAT BINARY)") as copy:
         copy.set_types([_copy_type(table.c[name], dialect) for name in names])
         for row in rows:
-            copy.write_row(_convert(row, converted) if converted else row)
+            copy.write_row(_as_jsonb(row, json_at) if json_at else row)
 
 
 def _quoted(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-def _convert(row: tuple[Any, ...], converted: Sequence[tuple[int, Callable[[Any], Any]]]) -> list[Any]:
+def _as_jsonb(row: tuple[Any, ...], json_at: list[int]) -> list[Any]:
+    """The binary form of jsonb is a version byte and the text, so it travels as raw bytes."""
     values = list(row)
-    for at, convert in converted:
+    for at in json_at:
         if values[at] is not None:
-            values[at] = convert(values[at])
+            values[at] = b"\x01" + values[at].encode()
     return values
-
-
-def _jsonb(text: str) -> bytes:
-    """The binary form of jsonb, a version byte and the text, which travels as raw bytes."""
-    return b"\x01" + text.encode()
 
 
 def _copy_type(column: sa.Column[Any], dialect: sa.Dialect) -> str:
