@@ -202,9 +202,11 @@ def generated(*words: str) -> Callable[[list[str]], int]:
 
 
 def test(arguments: list[str]) -> int:
-    """Run pytest, without the tests marked ``long`` unless ``--long`` is given."""
+    """Run pytest on all cores, without the tests marked ``long`` unless ``--long`` is given."""
     long = "--long" in arguments
     chosen = [] if long else ["-m", "not long"]
+    if not any(word == "-n" or word.startswith(("-n", "--numprocesses", "--pdb")) for word in arguments):
+        chosen += ["-n", "auto", "--dist", "worksteal"]
     return hand_over(PYTHON, "-m", "pytest", *chosen, *(word for word in arguments if word != "--long"))
 
 

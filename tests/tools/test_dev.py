@@ -243,12 +243,16 @@ def test_stdout_is_the_commands_own_even_on_the_first_call(project: Path, tmp_pa
     assert second.stderr == ""
 
 
+ALL_CORES = ["-n", "auto", "--dist", "worksteal"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["test"], ["-m", "pytest", "-m", "not long"]),
-        (["test", "-k", "journeys", "-x"], ["-m", "pytest", "-m", "not long", "-k", "journeys", "-x"]),
-        (["test", "--long", "tests/core"], ["-m", "pytest", "tests/core"]),
+        (["test"], ["-m", "pytest", "-m", "not long", *ALL_CORES]),
+        (["test", "-k", "journeys", "-x"], ["-m", "pytest", "-m", "not long", *ALL_CORES, "-k", "journeys", "-x"]),
+        (["test", "-n0", "-x"], ["-m", "pytest", "-m", "not long", "-n0", "-x"]),
+        (["test", "--long", "tests/core"], ["-m", "pytest", *ALL_CORES, "tests/core"]),
         (["bench", "--list"], ["-m", "benchmarks", "--list"]),
     ],
 )
