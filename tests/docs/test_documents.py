@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 import types
 from pathlib import Path
 
@@ -151,6 +152,16 @@ def test_every_decision_is_listed_and_has_two_paragraphs() -> None:
         assert re.fullmatch(r"\d{4}-\d\d-\d\d, (holds|replaced by \d{4})", state), page.name
         assert len(first) > 200, page.name
         assert len(second) > 200, page.name
+
+
+def test_every_dependency_is_in_the_decision_about_them() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    names = {re.split(r"[\[<>=]", one)[0] for one in wanted} - {"fairlead"}
+    [page] = (ROOT / "docs" / "decisions").glob("*-every-dependency-has-a-reason.md")
+    cells = re.findall(r"^\| ([^|]+) \|", page.read_text("utf-8"), re.MULTILINE)
+    listed = {name for cell in cells for name in re.split(r", | \(", cell)}
+    assert sorted(names - listed) == []
 
 
 @pytest.mark.long
