@@ -30,21 +30,16 @@ Words = Annotated[tuple[str, ...], NoDecode]
 
 
 class Limits(BaseSettings):
-    """Bounds on what one request may cost; variables ``FAIRLEAD_LIMIT_…``."""
+    """Bounds on what the process does for one caller; variables ``FAIRLEAD_LIMIT_…``, beside those of the API."""
 
     model_config = SettingsConfigDict(env_prefix="FAIRLEAD_LIMIT_", extra="ignore", frozen=True)
 
-    body_bytes: int = Field(default=1024 * 1024, gt=0, description="Bytes of one request body.")
-    upload_bytes: int = Field(default=256 * 1024 * 1024, gt=0, description="Bytes of one uploaded file.")
-    request_seconds: float = Field(default=10.0, gt=0, description="Seconds for one GraphQL request.")
     statement_seconds: float = Field(default=30.0, gt=0, description="Seconds for one SQL statement on PostgreSQL.")
     outgoing_seconds: float = Field(default=10.0, gt=0, description="Seconds for one call to a platform.")
     outgoing_bytes: int = Field(default=1024 * 1024, gt=0, description="Bytes of one platform's answer.")
     threads: int = Field(
         default=8, gt=0, description="Worker threads for requests; the connection pool has the same size."
     )
-    cost: int = Field(default=10_000, gt=0, description="Cost of one GraphQL request.")
-    depth: int = Field(default=12, gt=0, description="Depth of one GraphQL request.")
 
 
 def _limits() -> Limits:

@@ -45,7 +45,9 @@ class Connection(Generic[T]):
     edges: list[Edge[T]] = strawberry.field(description="The rows with their cursors.")
     nodes: list[T] = strawberry.field(description="The rows alone.")
     page_info: PageInfo = strawberry.field(description="Where this page stands.")
-    total_count: int | None = strawberry.field(description="Rows of the whole list; counted only when asked for.")
+    total_count: int | None = strawberry.field(
+        description="Rows of the whole list; counted only when asked for, null in a list nested under many rows."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +75,13 @@ def page_of(first: Any, after: Any, last: Any = None, before: Any = None) -> Pag
 
 def list_page(items: Sequence[tuple[str, T]], page: Page, selection: Selection) -> Connection[T]:
     """One page of a list that is in memory: pairs of a unique key and the row, in the order of the keys."""
+    for mark, name in ((page.after, "after"), (page.before, "before")):
+        if mark is not None:
+            check_key(mark[0], str, name)
     found = [
         pair
         for pair in items
-        if (page.after is None or pair[0] > str(page.after[0]))
-        and (page.before is None or pair[0] < str(page.before[0]))
+        if (page.after is None or pair[0] > page.after[0]) and (page.before is None or pair[0] < page.before[0])
     ]
     more = len(found) > page.size
     found = found[-page.size :] if page.backward else found[: page.size]
@@ -132,10 +136,27 @@ def _read_cursor(text: str | None, name: str) -> tuple[Any, int] | None:
     try:
         value = orjson.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
         key, number = value
-        if isinstance(key, dict | list) or not isinstance(number, int) or abs(number) >= 2**63:
-            raise ValueError
-        if isinstance(key, int) and abs(key) >= 2**63:
+        if type(number) is not int or abs(number) >= 2**63:
             raise ValueError
     except (ValueError, TypeError, binascii.Error):
-        raise InvalidInput("this is no cursor of ours", path=(name,), next_step="use a cursor from an answer") from None
+        raise no_cursor(name) from None
     return key, number
+
+
+def no_cursor(name: str) -> InvalidInput:
+    """What to say of a cursor in the argument ``name`` that no answer of this list held."""
+    return InvalidInput("this is no cursor of ours", path=(name,), next_step="use a cursor from an answer")
+
+
+def check_key(key: object, kind: type[Any], name: str) -> None:
+    """Refuse a cursor whose sort key no row of the list can have, since a database fails on a value of another kind.
+
+    ``kind`` is the Python type of the sort column. Raises :class:`InvalidInput`.
+    """
+    fits = type(key) is kind or (kind is float and type(key) is int)
+    if isinstance(key, int):
+        fits = fits and abs(key) < 2**63
+    if isinstance(key, str):
+        fits = fits and "\0" not in key
+    if not fits:
+        raise no_cursor(name)

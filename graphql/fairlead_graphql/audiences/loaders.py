@@ -154,7 +154,7 @@ def counts_by_tag(work: Work, tags: Sequence[int], _selection: Selection) -> dic
         sa.select(model.ProfileTag.tag_id, sa.func.count())
         .where(model.ProfileTag.tag_id.in_(tags))
         .group_by(model.ProfileTag.tag_id)
-    ).tuples()
+    )
     counts = dict(rows.all())
     return {number: shown_count(work, counts.get(number, 0)) for number in tags}
 
