@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 import anyio.to_thread
@@ -20,6 +21,7 @@ from fairlead.runtime import Fairlead
 from fairlead.storage import migrate
 
 MOST_BODY = 1024 * 1024
+NUMBER = re.compile(r"[0-9]{1,19}")
 PAGE = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}</title><h1>{title}</h1>{body}"""
 
@@ -65,11 +67,12 @@ def routes(runtime: Fairlead) -> list[Route]:
             headers={name.lower(): value for name, value in request.headers.items()},
             body=body,
         )
+        account, client = request.path_params["account"], request.path_params["client"]
+        if not NUMBER.fullmatch(account):
+            return PlainTextResponse("not found\n", 404)
         try:
-            account = int(request.path_params["account"])
-            client = request.path_params["client"]
-            outcome = await anyio.to_thread.run_sync(deliver, runtime, client, account, inbound)
-        except (NotFound, ValueError):
+            outcome = await anyio.to_thread.run_sync(deliver, runtime, client, int(account), inbound)
+        except NotFound:
             return PlainTextResponse("not found\n", 404)
         except FixCredentials:
             return PlainTextResponse("the signature does not fit\n", 401)
