@@ -22,7 +22,7 @@ def block_identity(work: Work, kind: str, value: str, reason: str) -> BlockedIde
         )
         work.session.add(row)
         work.session.flush()
-        record(work, "identity.block", "identity", blind.hex(), after={"kind": kind, "reason": reason})
+        record(work, "identity.block", "identity", kind, after={"kind": kind, "reason": reason})
     return row
 
 
@@ -34,5 +34,5 @@ def unblock_identity(work: Work, kind: str, value: str) -> bool:
     if row is None:
         return False
     work.session.delete(row)
-    record(work, "identity.unblock", "identity", blind.hex(), before={"kind": kind, "reason": row.reason})
+    record(work, "identity.unblock", "identity", kind, before={"kind": kind, "reason": row.reason})
     return True

@@ -7,7 +7,6 @@ in it cannot be changed. RFC 8058 asks for a POST; a GET only shows what would h
 from __future__ import annotations
 
 import base64
-import hmac
 from typing import Annotated
 
 import orjson
@@ -15,6 +14,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from fairlead.customers.consent import withdraw
 from fairlead.errors import NotFound
+from fairlead.storage.crypto import SIGNATURE_BYTES
 from fairlead.work import Work
 
 KIND = "unsubscribe"
@@ -25,7 +25,7 @@ FIELDS: TypeAdapter[tuple[int, int, str, str]] = TypeAdapter(tuple[_Id, _Id, str
 def unsubscribe_url(work: Work, profile_id: int, purpose: str, channel: str) -> str:
     """The path of the link; whoever sends it puts the public address before it."""
     body = orjson.dumps([work.client_id, profile_id, purpose, channel])
-    return f"{work.public_url}/u/{_encode(body + work.vault.blind(work.client_id, KIND, body.decode()))}"
+    return f"{work.public_url}/u/{_encode(body + work.vault.sign(work.client_id, KIND, body.decode()))}"
 
 
 def client_of(token: str) -> int:
@@ -36,8 +36,7 @@ def client_of(token: str) -> int:
 def accept(work: Work, token: str) -> tuple[str, str]:
     """Withdraw the consent a link names; the answer is purpose and channel. The same link again changes nothing."""
     (client_id, profile_id, purpose, channel), body, tag = _parts(token)
-    good = hmac.compare_digest(tag, work.vault.blind(work.client_id, KIND, body.decode()))
-    if client_id != work.client_id or not good:
+    if client_id != work.client_id or not work.vault.verify(client_id, KIND, body.decode(), tag):
         raise NotFound("this link is not valid")
     withdraw(work, profile_id, purpose, channel, source="unsubscribe link", evidence={"link": token[:12]})
     return purpose, channel
@@ -50,7 +49,7 @@ def _encode(data: bytes) -> str:
 def _parts(token: str) -> tuple[tuple[int, int, str, str], bytes, bytes]:
     try:
         data = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        body, tag = data[:-16], data[-16:]
+        body, tag = data[:-SIGNATURE_BYTES], data[-SIGNATURE_BYTES:]
         fields = FIELDS.validate_json(body)
     except ValueError:
         raise NotFound("this link is not valid") from None

@@ -5,7 +5,8 @@ associated data binds it to its client and column, so a ciphertext moved to anot
 first byte is the format, then the key's id, the 96-bit nonce, the ciphertext and the tag.
 
 A blind index is HMAC-SHA-256 under a per-client key, cut to 128 bits: equal values of one client have equal indexes,
-and nobody without the key can test a guess.
+and nobody without the key can test a guess. A signature is made the same way under a key of its own, so that nothing
+that is shown to the world is ever an index of something.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ FORMAT = 1
 KEY_BYTES = 32
 NONCE_BYTES = 12
 BLIND_BYTES = 16
+SIGNATURE_BYTES = 16
 
 
 class KeyProblem(Exception):
@@ -110,6 +112,7 @@ class Vault:
         self._ring = keyring
         self._cipher = functools.lru_cache(maxsize=4096)(self._make_cipher)
         self._index_key = functools.lru_cache(maxsize=4096)(self._make_index_key)
+        self._sign_key = functools.lru_cache(maxsize=4096)(self._make_sign_key)
 
     @property
     def active(self) -> str:
@@ -125,6 +128,9 @@ class Vault:
 
     def _make_index_key(self, client_id: int) -> bytes:
         return _derive(self._ring.index, "index", client_id)
+
+    def _make_sign_key(self, client_id: int) -> bytes:
+        return _derive(self._ring.index, "sign", client_id)
 
     def seal(self, client_id: int, column: str, text: str) -> Sealed:
         """The sealed form of ``text``."""
@@ -172,3 +178,12 @@ class Vault:
         head = kind.encode() + b"\0"
         digest = hmac.digest
         return [digest(key, head + value.encode(), "sha256")[:BLIND_BYTES] for value in values]
+
+    def sign(self, client_id: int, purpose: str, text: str) -> bytes:
+        """The signature of ``text`` for one purpose, 16 bytes; it stays good when the master keys are rotated."""
+        message = purpose.encode() + b"\0" + text.encode()
+        return hmac.digest(self._sign_key(client_id), message, "sha256")[:SIGNATURE_BYTES]
+
+    def verify(self, client_id: int, purpose: str, text: str, signature: bytes) -> bool:
+        """Whether ``signature`` is that of ``text``; how long the answer takes tells nothing."""
+        return hmac.compare_digest(self.sign(client_id, purpose, text), signature)

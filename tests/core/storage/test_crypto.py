@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead.customers.model import Profile
-from fairlead.storage.crypto import BLIND_BYTES, KeyProblem, Keyring, Vault
+from fairlead.storage.crypto import BLIND_BYTES, SIGNATURE_BYTES, KeyProblem, Keyring, Vault
 from fairlead.storage.database import Database
 from fairlead.storage.scope import ClientScope
 from fairlead.storage.types import Sealed
@@ -78,6 +78,21 @@ def test_a_blind_index_is_keyed_per_client_and_kind(one: int, other: int, value:
     assert (VAULT.blind(other, kind, value) == blind) == (one == other)
     assert VAULT.blind(one, "member", value) != blind
     assert Vault(Keyring.generate()).blind(one, kind, value) != blind
+
+
+@given(one=CLIENTS, other=CLIENTS, text=TEXT, purpose=st.sampled_from(["unsubscribe", "phone"]))
+def test_a_signature_is_for_one_client_one_purpose_and_one_text(one: int, other: int, text: str, purpose: str) -> None:
+    signature = VAULT.sign(one, purpose, text)
+    assert len(signature) == SIGNATURE_BYTES
+    assert VAULT.verify(one, purpose, text, signature)
+    assert VAULT.verify(other, purpose, text, signature) == (one == other)
+    assert not VAULT.verify(one, "member", text, signature)
+    assert not VAULT.verify(one, purpose, text + "x", signature)
+    assert not Vault(Keyring.generate()).verify(one, purpose, text, signature)
+    for wrong in (b"", signature[:-1], signature + b"\0", bytes((signature[0] ^ 1,)) + signature[1:]):
+        assert not VAULT.verify(one, purpose, text, wrong)
+    # A blind index that comes to light somewhere must not be a signature of what it indexes.
+    assert not VAULT.verify(one, purpose, text, VAULT.blind(one, purpose, text))
 
 
 def test_without_the_key_a_guess_cannot_be_tested() -> None:
