@@ -23,11 +23,13 @@ from fairlead_graphql.paging import (
     Edge,
     Page,
     PageInfo,
+    check_key,
     connection_of,
     cursor_of,
     empty_connection,
     forward_page,
     list_page,
+    no_cursor,
     page_of,
 )
 from fairlead_graphql.selection import EMPTY, Selection
@@ -87,9 +89,9 @@ def read_page(
     order, identity = key, plan.id_column
     down = descending != page.backward
     statement = query.with_only_columns(identity, order, *reader.columns, maintain_column_froms=True)
-    for mark, beyond in ((page.after, descending), (page.before, not descending)):
+    for name, mark, beyond in (("after", page.after, descending), ("before", page.before, not descending)):
         if mark is not None:
-            statement = statement.where(_beyond(order, identity, mark, beyond))
+            statement = statement.where(_beyond(order, identity, mark, beyond, name))
     directions = (sa.desc, sa.desc) if down else (sa.asc, sa.asc)
     statement = statement.order_by(directions[0](order), *(() if order is identity else (directions[1](identity),)))
     rows = work.session.execute(statement.limit(page.size + 1)).all()
@@ -190,7 +192,7 @@ def read_nested(
         raise InvalidInput("this list goes forward only: give first and after", path=("last",))
     reader = _Reader(work, plan, selection.below("edges", "node") | selection.below("nodes"))
     if page.after is not None:
-        query = query.where(_beyond(key, plan.id_column, page.after, descending))
+        query = query.where(_beyond(key, plan.id_column, page.after, descending, "after"))
     turned = sa.desc if descending else sa.asc
     columns = (plan.id_column, key, parent, *reader.columns)
     order = (turned(key), turned(plan.id_column))
@@ -270,10 +272,16 @@ class _Reader:
         return out
 
 
-def _beyond(key: Any, identity: Any, mark: tuple[Any, int], less: bool) -> sa.ColumnElement[bool]:
+def _beyond(key: Any, identity: Any, mark: tuple[Any, int], less: bool, name: str) -> sa.ColumnElement[bool]:
+    """The rows past a cursor that came in the argument ``name``; raises ``InvalidInput`` for a forged one."""
     value, number = mark
-    if isinstance(getattr(key, "type", None), Instant) and isinstance(value, int):
-        value = from_millis(value)
+    instant = isinstance(key.type, Instant)
+    check_key(value, int if instant else key.type.python_type, name)
+    if instant:
+        try:
+            value = from_millis(value)
+        except OverflowError:
+            raise no_cursor(name) from None
     if key is identity:
         return sa.and_(identity < number if less else identity > number)
     if less:
