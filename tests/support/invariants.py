@@ -27,7 +27,7 @@ INVARIANTS = {
                 AND w.purpose = c.purpose AND w.channel IN (c.channel, '*') AND w.state = 'withdrawn'
                 AND w.at >= c.at AND w.at < m.sent_at))""",
     "one node sent twice to one person on one visit": """
-        SELECT enrolment_id FROM message WHERE enrolment_id IS NOT NULL GROUP BY client_id, key HAVING count(*) > 1""",
+        SELECT min(id) FROM message GROUP BY client_id, key, enrolment_id, node HAVING count(*) > 1""",
     "a message went out before it was due": f"SELECT m.id FROM message m WHERE {CALLED} AND m.due_at > m.sent_at",
     "a message's state is not the last one of its history": """
         SELECT m.id FROM message m JOIN message_history h ON h.client_id = m.client_id AND h.message_id = m.id
