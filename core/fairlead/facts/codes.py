@@ -6,12 +6,15 @@ from collections.abc import Iterable, Mapping
 
 import sqlalchemy as sa
 
+from fairlead.errors import InvalidInput
 from fairlead.facts.model import Code
 from fairlead.storage.locks import lock
 from fairlead.work import Work
 
 CHANNEL = "channel"
 EVENT = "event"
+MOST = 10_000
+"""Names of one domain that a client may have: all of them are read at each ingestion and held in memory."""
 
 
 def known_codes(work: Work, domain: str) -> dict[str, int]:
@@ -26,7 +29,10 @@ def names_by_code(work: Work, domain: str) -> dict[int, str]:
 
 
 def codes_for(work: Work, domain: str, names: Iterable[str]) -> Mapping[str, int]:
-    """Codes of ``names``, giving out new ones where needed."""
+    """Codes of ``names``, giving out new ones where needed.
+
+    Raises ``InvalidInput`` where the client would have more than :data:`MOST` names; none is given out then.
+    """
     wanted = set(names)
     codes = known_codes(work, domain)
     if wanted <= codes.keys():
@@ -34,6 +40,11 @@ def codes_for(work: Work, domain: str, names: Iterable[str]) -> Mapping[str, int
     lock(work.session, f"codes/{work.client_id}/{domain}")
     codes = known_codes(work, domain)
     fresh = sorted(wanted - codes.keys())
+    if len(codes) + len(fresh) > MOST:
+        raise InvalidInput(
+            f"a client has at most {MOST:,} names of the kind {domain!r}, these would be {len(codes) + len(fresh):,}",
+            next_step="map the column that names a kind, not one whose value differs in each row",
+        )
     start = max(codes.values(), default=-1) + 1
     given = {name: start + at for at, name in enumerate(fresh)}
     work.session.execute(
