@@ -124,7 +124,13 @@ def move(session: ScopedSession, targets: Mapping[int, int], now: int, visit_lim
     outlet = BATCH.c.outlet
     next_node = sa.case(dict(targets), value=outlet, else_=ENROLMENT.c.node) if targets else ENROLMENT.c.node
     goes_on = sa.and_(outlet.in_(list(targets)), BATCH.c.visit + 1 < visit_limit) if targets else sa.false()
-    mine = sa.and_(ENROLMENT.c.client_id == session.client_id, ENROLMENT.c.id == BATCH.c.enrolment_id)
+    # Left alone, SQLite goes through all enrolments of the client for every batch. So the batch names the rows, and the
+    # client, still checked, is no index to go by.
+    mine = sa.and_(
+        ENROLMENT.c.client_id + 0 == session.client_id,
+        ENROLMENT.c.id == BATCH.c.enrolment_id,
+        ENROLMENT.c.id.in_(sa.select(BATCH.c.enrolment_id)),
+    )
     ended = sa.case((goes_on, sa.null()), else_=now)
     moved = session.bare(
         sa.update(ENROLMENT)

@@ -78,21 +78,28 @@ def _entry(graph: Graph, reason: str) -> str:
 
 def _allowed(work: Work, journey: Journey, graph: Graph, people: set[int]) -> set[int]:
     """Active profiles that are not on their way already and whose last entry is long enough ago."""
-    absorbed = aliased(Profile)
-    # Whoever was merged into somebody has been here as that person.
-    same_person = sa.or_(
-        Enrolment.profile_id == Profile.id,
-        Enrolment.profile_id.in_(sa.select(absorbed.id).where(absorbed.merged_into == Profile.id)),
-    )
-    conditions = [Enrolment.journey_id == journey.id, same_person]
+    conditions = [Enrolment.journey_id == journey.id]
     if graph.reentry.policy == "after":
         since = work.now - dt.timedelta(days=graph.reentry.days)
         conditions.append(sa.or_(Enrolment.state == "active", Enrolment.enrolled_at > since))
     elif graph.reentry.policy == "always":
         conditions.append(Enrolment.state == "active")
-    busy = sa.exists().where(*conditions)
+
+    def busy(profile_id: Any) -> sa.Exists:
+        return sa.exists().where(*conditions, Enrolment.profile_id == profile_id)
+
+    # Whoever was merged into somebody has been here as that person. Found from the few who were merged, not for each
+    # of the many who come in.
+    absorbed = aliased(Profile)
+    survivors = sa.select(absorbed.merged_into).where(
+        absorbed.state != "active", absorbed.merged_into.is_not(None), busy(absorbed.id)
+    )
     return set(
-        work.session.scalars(sa.select(Profile.id).where(Profile.id.in_(people), Profile.state == "active", ~busy))
+        work.session.scalars(
+            sa.select(Profile.id).where(
+                Profile.id.in_(people), Profile.state == "active", ~busy(Profile.id), Profile.id.not_in(survivors)
+            )
+        )
     )
 
 
