@@ -6,6 +6,7 @@ gives each its own words back; a withdrawal that came in between then holds for 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -47,6 +48,19 @@ def return_consents(work: Work, carried: Mapping[str, Any], survivor_id: int, ab
     _write(work, survivor_id, own | since, now)
     _write(work, absorbed_id, other | withdrawn, {})
     _move_records(work, carried["records"], absorbed_id)
+    for (purpose, channel), (state, at, _) in withdrawn.items():
+        mark = f"split/{survivor_id}/{absorbed_id}/{purpose}/{channel}/{at}"
+        proof = ConsentRecord(
+            fingerprint=hashlib.blake2b(mark.encode(), digest_size=16).digest(),
+            profile_id=absorbed_id,
+            purpose=purpose,
+            channel=channel,
+            state=state,
+            at=from_millis(at),
+            source="split of a merge",
+            evidence={"profile": survivor_id},
+        )
+        work.session.add(proof)
 
 
 def end_older_grants(work: Work, profile_ids: list[int]) -> None:

@@ -47,7 +47,8 @@ def codes_for(work: Work, domain: str, names: Iterable[str]) -> Mapping[str, int
         )
     start = max(codes.values(), default=-1) + 1
     given = {name: start + at for at, name in enumerate(fresh)}
-    work.session.execute(
-        sa.insert(Code), [{"domain": domain, "name": name, "code": code} for name, code in given.items()]
-    )
+    if given:  # whoever held the lock before may have given them out
+        work.session.execute(
+            sa.insert(Code), [{"domain": domain, "name": name, "code": code} for name, code in given.items()]
+        )
     return codes | given
