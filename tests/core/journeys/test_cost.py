@@ -1,0 +1,65 @@
+"""What entering and moving cost follows from who enters and moves, not from who was ever enrolled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from fairlead.customers.merging import merge_profiles
+from fairlead.journeys.model import Enrolment, Journey
+from fairlead.journeys.service import enrol_profiles
+
+
+@pytest.fixture
+def plans(shop: Callable[..., Any]) -> tuple[Any, list[tuple[str, str]]]:
+    """A shop on SQLite, and how each statement on enrolments is carried out: (statement, step of its plan)."""
+    made = shop(6)
+    if not made.runtime.database.is_sqlite:
+        pytest.skip("PostgreSQL plans by its statistics, which a small table does not have")
+    found: list[tuple[str, str]] = []
+
+    def note(connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
+        if many or "enrolment" not in statement or not statement.startswith(("SELECT", "UPDATE", "INSERT")):
+            return
+        raw = connection.connection.driver_connection
+        found.extend((statement, row[3]) for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
+
+    event.listen(made.runtime.database.engine, "before_cursor_execute", note)
+    return made, found
+
+
+def test_no_statement_walks_over_the_enrolments_of_a_client(plans: tuple[Any, list[tuple[str, str]]]) -> None:
+    shop, found = plans
+
+    moved = shop.advance()
+    with shop.runtime.work(shop.client) as work:
+        journey = work.session.scalars(sa.select(Journey.id)).one()
+        enrol_profiles(work, journey, shop.people)
+
+    assert moved == 6
+    updates = [step for statement, step in found if statement.startswith("UPDATE enrolment")]
+    assert updates
+    walks = {step for _, step in found if step.startswith("SCAN enrolment") or step.endswith("(client_id=?)")}
+    assert not {step for step in walks if "enrolment" in step}
+
+
+def test_whoever_was_merged_has_been_here_as_both(shop: Callable[..., Any]) -> None:
+    made = shop(4)
+    survivor, absorbed, outsider, _ = made.people
+    with made.runtime.work(made.client) as work:
+        journey = work.session.scalars(sa.select(Journey.id)).one()
+        work.session.execute(sa.delete(Enrolment).where(Enrolment.profile_id.in_((survivor, outsider))))
+        merge_profiles(work, [(survivor, absorbed)], rule="test", evidence={})
+
+    with made.runtime.work(made.client) as work:
+        entered = enrol_profiles(work, journey, made.people)
+
+    assert entered == 1
+    with made.runtime.reading(made.client) as work:
+        people = set(work.session.scalars(sa.select(Enrolment.profile_id)))
+    assert outsider in people
+    assert survivor not in people
