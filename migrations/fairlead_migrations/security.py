@@ -87,6 +87,17 @@ def drop_append_only(*tables: str) -> None:
             op.execute(f'DROP TRIGGER "{table}_no_{verb}"')
 
 
+def agency_only(*tables: str) -> None:
+    """PostgreSQL: show and take rows in agency-wide transactions only; the work of a client finds the tables empty."""
+    if op.get_bind().dialect.name != "postgresql":
+        return
+    rule = "current_setting('fairlead.all', true) = 'on'"
+    for table in tables:
+        op.execute(f'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY')
+        op.execute(f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY')
+        op.execute(f'CREATE POLICY agency_only ON "{table}" TO {APP_ROLE} USING ({rule}) WITH CHECK ({rule})')
+
+
 def separate_clients(*tables: str, column: str = "client_id") -> None:
     """PostgreSQL: show and take only rows of the transaction's client, whatever the statement says."""
     if op.get_bind().dialect.name != "postgresql":

@@ -7,11 +7,11 @@ import datetime as dt
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from fairlead.storage.base import Base, Tenant
+from fairlead.storage.base import AgencyOnly, Base, Tenant
 from fairlead.storage.types import Blind, Id, Json, JsonDict, Name, Ref, Sealed, SealedBytes
 
 
-class Agency(Base):
+class Agency(AgencyOnly, Base):
     """Who runs this installation."""
 
     __tablename__ = "agency"
@@ -36,7 +36,7 @@ class Client(Base):
     created_at: Mapped[dt.datetime]
 
 
-class Member(Base):
+class Member(AgencyOnly, Base):
     """A person or machine that may hold tokens."""
 
     __tablename__ = "member"
@@ -53,7 +53,7 @@ class Member(Base):
     created_at: Mapped[dt.datetime]
 
 
-class Role(Base):
+class Role(AgencyOnly, Base):
     """A custom role: a name for a set of permissions. The four built-in roles are code, not rows."""
 
     __tablename__ = "role"
@@ -65,7 +65,7 @@ class Role(Base):
     created_at: Mapped[dt.datetime]
 
 
-class Membership(Base):
+class Membership(AgencyOnly, Base):
     """A member's role at one client, or (``client_id`` null) at every client and the agency itself."""
 
     __tablename__ = "membership"
@@ -80,7 +80,7 @@ class Membership(Base):
     created_at: Mapped[dt.datetime]
 
 
-class ApiToken(Base):
+class ApiToken(AgencyOnly, Base):
     """A credential of a member; only its hash is kept. ``client_ids`` and ``permissions`` narrow the member's own."""
 
     __tablename__ = "api_token"

@@ -7,14 +7,14 @@ import datetime as dt
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from fairlead.storage.base import Base, Tenant
+from fairlead.storage.base import Base, Shared, Tenant
 from fairlead.storage.types import Id, Json, JsonDict, Name, Ref, Text
 
 AGENCY = 0
 """The chain of entries that belong to no single client."""
 
 
-class AuditHead(Base):
+class AuditHead(Shared, Base):
     """The end of one client's chain; locking this row puts writers in order."""
 
     __tablename__ = "audit_head"
@@ -42,7 +42,7 @@ class AuditEntry(Tenant, Base):
     digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32))
 
 
-class IdempotencyRecord(Base):
+class IdempotencyRecord(Shared, Base):
     """The first answer to a mutation, given again for the same key and input for 24 hours."""
 
     __tablename__ = "idempotency_record"

@@ -35,6 +35,14 @@ class Tenant:
     client_id: Mapped[int] = mapped_column(sa.BigInteger, sort_order=-1)
 
 
+class AgencyOnly:
+    """Mixin of tables that only agency-wide work may touch: who the members are, what they may do, their tokens."""
+
+
+class Shared:
+    """Mixin of the few tables of no client that the work of any client may touch. Their rows tell nothing of others."""
+
+
 def one_of(column: str, values: tuple[str, ...]) -> str:
     """The text of a CHECK that ``column`` holds one of ``values``."""
     return f"{column} IN ({', '.join(repr(value) for value in values)})"

@@ -24,7 +24,7 @@ from sqlalchemy.orm import (
 )
 
 from fairlead.storage import ids
-from fairlead.storage.base import Tenant
+from fairlead.storage.base import AgencyOnly, Shared, Tenant
 from fairlead.storage.scope import AgencyScope, ClientScope, Scope, ScopeViolation
 
 BARE = {"bare": True}
@@ -99,6 +99,9 @@ def _stay_in_scope(state: ORMExecuteState) -> None:
     if isinstance(session.scope, AgencyScope):
         return
     client_id = session.scope.client_id
+    mapper = state.bind_mapper
+    if mapper is not None:
+        _require_own(mapper.class_)
     if state.is_insert:
         _stamp_rows(state, client_id)
         return
@@ -115,7 +118,17 @@ def _criteria(client_id: int) -> tuple[Any, ...]:
     return (
         with_loader_criteria(Tenant, lambda cls: cls.client_id == client_id, include_aliases=True),
         with_loader_criteria(Client, lambda cls: cls.id == client_id, include_aliases=True),
+        # One that stands alone is refused; joined or in a subquery it has no rows, as row-level security has it.
+        with_loader_criteria(AgencyOnly, lambda _cls: sa.false(), include_aliases=True),
     )
+
+
+def _require_own(entity: type[Any]) -> None:
+    """Refuse an entity that is not for the work of a client."""
+    from fairlead.clients.model import Client
+
+    if not issubclass(entity, (Tenant, Shared, Client)):
+        raise ScopeViolation(f"{entity.__name__} belongs to no client: this is for agency-wide work")
 
 
 def _stamp_rows(state: ORMExecuteState, client_id: int) -> None:
@@ -151,6 +164,8 @@ def _check_rows(session: ScopedSession, _context: UOWTransaction, _instances: ob
             if isinstance(row, Tenant) and row.client_id is None:
                 raise ScopeViolation("a row without a client")
         return
+    for row in (*session.new, *session.dirty, *session.deleted):
+        _require_own(type(row))
     for row in session.new:
         if isinstance(row, Tenant):
             if row.client_id is None:

@@ -68,6 +68,7 @@ OF_A_CLIENT = (
     "webhook_delivery",
 )
 APPEND_ONLY = ("audit_entry",)
+OF_THE_AGENCY = ("agency", "api_token", "member", "role")
 SHARED = (
     "agency",
     "api_token",
@@ -947,6 +948,7 @@ def upgrade() -> None:
     security.grant_append_only(*APPEND_ONLY)
     security.separate_clients("client", column="id")
     security.separate_clients(*OF_A_CLIENT)
+    security.agency_only(*OF_THE_AGENCY)
 
 
 def downgrade() -> None:

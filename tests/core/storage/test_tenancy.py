@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
+from fairlead.clients.model import Agency, ApiToken, Member, Membership, Role
 from fairlead.customers.model import BlockedIdentity, Identity, Profile
 from fairlead.governance.model import AuditEntry
 from fairlead.storage import bulk, ids
@@ -174,6 +175,51 @@ def test_what_leaves_the_client_is_refused(database: Database, people: dict[int,
         assert session.scalars(sa.select(Profile.region)).all() == [None, None]
 
 
+AGENCY = ("agency", "api_token", "member", "role")
+OF_THE_AGENCY: dict[str, Callable[[ScopedSession], Any]] = {
+    "entity": lambda s: s.execute(sa.select(Member)),
+    "column": lambda s: s.scalars(sa.select(ApiToken.digest)),
+    "by id": lambda s: s.get(Role, 1),
+    "alias": lambda s: s.execute(sa.select(aliased(Membership))),
+    "update": lambda s: s.execute(sa.update(Member).values(state="disabled")),
+    "delete": lambda s: s.execute(sa.delete(ApiToken)),
+    "insert": lambda s: s.execute(sa.insert(Agency), [{"id": 5, "slug": "x", "name": "x", "created_at": NOW}]),
+    "flush": lambda s: (s.add(Agency(slug="x", name="x", created_at=NOW)), s.flush()),
+    "first of a join": lambda s: s.execute(sa.select(Agency.id, Profile.id).join(Profile, sa.true())),
+}
+
+
+@pytest.fixture
+def agency(database: Database) -> int:
+    """An agency with a member."""
+    with database.write(AgencyScope("test")) as session:
+        row = Agency(slug="main", name="Agency", created_at=NOW)
+        session.add(row)
+        session.flush()
+        session.add(
+            Member(
+                agency_id=row.id, name="Li", email_blind=b"x" * 16, email=Sealed(b"x"), state="active", created_at=NOW
+            )
+        )
+        return row.id
+
+
+@pytest.mark.parametrize("name", OF_THE_AGENCY)
+def test_the_agency_is_no_business_of_a_client(database: Database, agency: int, name: str) -> None:
+    with database.read(ClientScope(OWN)) as session, pytest.raises(ScopeViolation):
+        OF_THE_AGENCY[name](session)
+
+
+def test_the_agency_stays_unseen_behind_own_rows(own: ScopedSession, people: dict[int, int], agency: int) -> None:
+    joined = sa.select(Profile.id, Member.id).join(Member, sa.true())
+    outer = sa.select(Profile.id, Member.id).outerjoin(Member, sa.true())
+    inner = sa.select(sa.func.count()).select_from(Member).scalar_subquery()
+    assert own.execute(joined).all() == []
+    assert own.execute(outer).all() == [(people[OWN], None)]
+    assert own.execute(sa.select(Profile.id, inner)).all() == [(people[OWN], 0)]
+    assert own.execute(sa.select(Profile.id).where(sa.exists().where(Agency.id == agency))).all() == []
+
+
 def test_new_rows_get_the_client_and_an_id(database: Database, people: dict[int, int]) -> None:
     with database.write(ClientScope(OWN)) as session:
         row = person()
@@ -227,6 +273,17 @@ def test_raw_statements_write_no_foreign_row(guarded: Database, statement: str) 
         session.bare(sa.text(statement))
 
 
+def test_raw_statements_find_nothing_of_the_agency(guarded: Database, agency: int) -> None:
+    count = " UNION ALL ".join(f"SELECT count(*) FROM {table}" for table in AGENCY)
+    with guarded.read(AgencyScope("test")) as session:
+        assert session.bare(sa.text(count)).scalars().all() == [1, 0, 1, 0]
+    with guarded.read(ClientScope(OWN)) as session:
+        assert session.bare(sa.text(count)).scalars().all() == [0, 0, 0, 0]
+        assert session.bare(sa.text("UPDATE member SET state = 'disabled'")).rowcount == 0
+        with pytest.raises(sa.exc.ProgrammingError, match="row-level security"):
+            session.bare(sa.text("INSERT INTO agency (id, slug, name, created_at) VALUES (9, 'x', 'x', 0)"))
+
+
 def test_without_a_client_there_are_no_rows(guarded: Database) -> None:
     with guarded.engine.begin() as connection:
         connection.execute(sa.text("SET LOCAL ROLE fairlead_app"))
@@ -277,7 +334,7 @@ def test_the_catalogue_says_so_too(guarded: Database) -> None:
     assert found["role"] == [(False, False, False, False)]
     assert found["owned"] == []
     assert names["of a client"] == {*tenant_tables()}
-    assert names["locked"] == names["ruled"] == {*tenant_tables(), "client"}
+    assert names["locked"] == names["ruled"] == {*tenant_tables(), "client", *AGENCY}
     assert names["rights"] == {"SELECT", "INSERT"}
 
 
