@@ -6,25 +6,30 @@ stand here. Payloads hold ids only.
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib
 import importlib.util
 import time
 from typing import TYPE_CHECKING, Any, cast
 
+import structlog
+
 from fairlead.channels.checks import check_account
 from fairlead.channels.sync import Sink, sync_account
-from fairlead.engine.port import DEFAULT_RETRY, Engine, Function, Retry
+from fairlead.engine.port import DEFAULT_RETRY, Engine, EngineError, Function, Retry
 from fairlead.governance.idempotency import forget_expired
-from fairlead.governance.jobs import Progress, count_done, run_job
+from fairlead.governance.jobs import Progress, count_done, forgotten_jobs, link_run, run_job
 from fairlead.plugins.manifest import Capability
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from fairlead.channels.model import ChannelAccount
     from fairlead.plugins.contracts.channel import OrderRecord
     from fairlead.runtime import Fairlead
     from fairlead.work import Work
+
+log = structlog.get_logger("fairlead.workflows")
 
 CHECK = "channels.check"
 SYNC = "channels.sync"
@@ -32,6 +37,7 @@ SYNC_JOB = "channels.sync_job"
 CHECK_ALL = "channels.check_all"
 SYNC_ALL = "channels.sync_all"
 HOUSEKEEPING = "governance.housekeeping"
+FORGOTTEN = "governance.forgotten_jobs"
 ACCOUNTS = "accounts"
 
 OTHERS = (
@@ -42,6 +48,7 @@ OTHERS = (
     "fairlead.notices.workflows",
 )
 PAGE = 100
+HANDED_OVER_WITHIN = dt.timedelta(minutes=1)
 
 
 def build_engine(runtime: Fairlead, *, work: bool = True) -> Engine:
@@ -105,9 +112,11 @@ def register_all(runtime: Fairlead, engine: Engine) -> None:
     engine.register(CHECK_ALL, lambda _: _for_accounts(runtime, engine, CHECK, None), Retry(attempts=2))
     engine.register(SYNC_ALL, lambda _: _for_accounts(runtime, engine, SYNC, Capability.ORDERS), Retry(attempts=2))
     engine.register(HOUSEKEEPING, lambda _: _keep_house(runtime), Retry(attempts=2))
+    engine.register(FORGOTTEN, lambda _: hand_over_forgotten(runtime, engine), Retry(attempts=2))
     engine.schedule(CHECK_ALL, "7,37 * * * *")
     engine.schedule(SYNC_ALL, "*/15 * * * *")
     engine.schedule(HOUSEKEEPING, "23 * * * *")
+    engine.schedule(FORGOTTEN, "* * * * *")
     for name in OTHERS:
         if importlib.util.find_spec(name) is not None:
             module: Any = importlib.import_module(name)
@@ -180,6 +189,44 @@ def _for_accounts(runtime: Fairlead, engine: Engine, name: str, capability: Capa
         if len(clients) < PAGE:
             return count
         slug = clients[-1].slug
+
+
+def enqueue_job(engine: Engine, client_id: int, job_id: int, kind: str, about: Mapping[str, Any]) -> str:
+    """Hand a queued job to the engine and return the run; its kind is the name of its workflow.
+
+    ``about`` is the payload of the job's row. While the run is unfinished, the same job again gives the same run.
+    """
+    payload = {"client_id": client_id, "job_id": job_id}
+    key = f"{kind}/{job_id}"
+    if kind != SYNC_JOB:
+        return engine.enqueue(kind, payload, key=key)
+    payload["account_id"] = int(about["account_id"])
+    return engine.enqueue(kind, payload, key=key, queue=ACCOUNTS, partition=str(payload["account_id"]))
+
+
+def hand_over_forgotten(runtime: Fairlead, engine: Engine) -> int:
+    """Enqueue the jobs that were committed but never handed over, since their process died between the two."""
+    count, after_id = 0, 0
+    while True:
+        with runtime.agency_reading("find forgotten jobs") as work:
+            found = forgotten_jobs(work, work.now - HANDED_OVER_WITHIN, first=PAGE, after_id=after_id)
+        count += sum(_hand_over(runtime, engine, *job) for job in found)
+        if len(found) < PAGE:
+            return count
+        after_id = found[-1][1]
+
+
+def _hand_over(
+    runtime: Fairlead, engine: Engine, client_id: int, job_id: int, kind: str, about: dict[str, Any]
+) -> bool:
+    try:
+        run_id = enqueue_job(engine, client_id, job_id, kind, about)
+    except EngineError as error:
+        # A kind that this version does not know must not hold up the others.
+        log.warning("a forgotten job was not handed over", kind=kind, job=job_id, type=type(error).__name__)
+        return False
+    runtime.run(client_id, lambda work: link_run(work, job_id, run_id))
+    return True
 
 
 def _keep_house(runtime: Fairlead) -> dict[str, Any]:

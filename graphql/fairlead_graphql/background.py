@@ -13,6 +13,7 @@ import structlog
 
 from fairlead.governance.jobs import get_job, link_run
 from fairlead.journeys.workflows import enqueue_advance
+from fairlead.workflows import enqueue_job
 from fairlead_graphql.context import Context
 
 log = structlog.get_logger("fairlead.graphql")
@@ -27,14 +28,13 @@ def hand_over(context: Context, client_id: int, job_id: int, name: str, workflow
         return
     # The open reading session would hold the writer up on some databases, and not see what the work changes.
     context.fresh()
-    payload = {"client_id": client_id, "job_id": job_id}
     if runtime.engine is None:
         try:
-            workflow(runtime, payload)
+            workflow(runtime, {"client_id": client_id, "job_id": job_id})
         except Exception as error:  # noqa: BLE001 - the job row says that it failed, and why
             log.warning("a job failed", workflow=name, job=job_id, type=type(error).__name__)
         return
-    run_id = runtime.engine.enqueue(name, payload, key=f"{name}/{job_id}")
+    run_id = enqueue_job(runtime.engine, client_id, job_id, name, {})
     runtime.run(client_id, lambda work: link_run(work, job_id, run_id))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from fairlead.clients.model import Client
 from fairlead.engine.attempt import describe
 from fairlead.errors import Conflict, DomainError, NotFound
 from fairlead.governance.audit import record
@@ -77,6 +79,29 @@ def list_jobs(
     if states:
         query = query.where(Job.state.in_(tuple(states)))
     return list(work.session.scalars(query))
+
+
+def forgotten_jobs(
+    work: Work, before: dt.datetime, *, first: int, after_id: int = 0
+) -> list[tuple[int, int, str, dict[str, Any]]]:
+    """Jobs of all clients by id after ``after_id``, queued before ``before`` and without a run of the engine.
+
+    Each is client, id, kind and payload; agency-wide work. Archived clients are left alone.
+    """
+    rows = work.session.execute(
+        sa.select(Job.client_id, Job.id, Job.kind, Job.payload)
+        .join(Client, Client.id == Job.client_id)
+        .where(
+            Client.state == "active",
+            Job.id > after_id,
+            Job.state == "queued",
+            Job.created_at < before,
+            Job.payload[RUN].as_string().is_(None),
+        )
+        .order_by(Job.id)
+        .limit(first)
+    )
+    return [(row.client_id, row.id, row.kind, row.payload) for row in rows]
 
 
 def start_job(work: Work, job_id: int) -> Job:

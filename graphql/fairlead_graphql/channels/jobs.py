@@ -10,7 +10,7 @@ from fairlead.errors import Conflict, Unavailable
 from fairlead.governance.jobs import create_job, fail_job, get_job, link_run
 from fairlead.plugins.manifest import Capability
 from fairlead.work import Work
-from fairlead.workflows import ACCOUNTS, SYNC_JOB
+from fairlead.workflows import SYNC_JOB, enqueue_job
 from fairlead_graphql.context import Context
 from fairlead_graphql.mutation import Answer, only_once
 
@@ -48,10 +48,8 @@ def _hand_over(context: Context, engine: Engine, client_id: int, account_id: int
     with runtime.reading(client_id) as work:
         if get_job(work, job_id).state != "queued":
             return
-    payload = {"client_id": client_id, "account_id": account_id, "job_id": job_id}
-    key = f"{SYNC_JOB}/{job_id}"
     try:
-        run_id = engine.enqueue(SYNC_JOB, payload, key=key, queue=ACCOUNTS, partition=str(account_id))
+        run_id = enqueue_job(engine, client_id, job_id, SYNC_JOB, {"account_id": account_id})
     except EngineError:
         runtime.run(client_id, lambda work: fail_job(work, job_id, "background work is off on this server"))
         raise Unavailable("background work is off on this server", next_step="try again in a moment") from None
