@@ -140,14 +140,14 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "DATABASE_URL": "postgresql://u:p4ss@db/x",
         "KEYS": ring.dump(),
         "ALLOW_HOSTS": "a.test, b.test:25",
-        "LIMIT_COST": "5",
+        "LIMIT_OUTGOING_BYTES": "5",
         "PUBLIC_URL": "https://x.test/",
         "PLUGINS_BLOCK": "x",
     }.items():
         monkeypatch.setenv(f"FAIRLEAD_{name}", value)
     settings = Settings()
     assert settings.allow_hosts == ("a.test", "b.test:25")
-    assert settings.limits.cost == 5
+    assert settings.limits.outgoing_bytes == 5
     assert settings.public_url == "https://x.test"
     assert settings.keyring().masters == ring.masters
     assert "p4ss" not in repr(settings)

@@ -226,7 +226,7 @@ def _block(work: Work, claims: _Claims, shared: BoolArray) -> int:
     }
     for code in codes:
         after = {"kind": claims.keys[code][0], "reason": SHARED}
-        record(work, "identity.block", "identity", claims.blinds[code].hex(), after=after)
+        record(work, "identity.block", "identity", claims.keys[code][0], after=after)
     return bulk.insert(work.session, BlockedIdentity, columns, ignore_known=True)
 
 
