@@ -118,7 +118,7 @@ def test_foreign_names_are_seen_and_urls_are_not_taken_for_paths() -> None:
     assert foreign_names("https://registry.npm" + "js.org/x") != []
     assert foreign_names("cd /wo" + "rk/main") != []
     assert foreign_names("see /ro" + "ot/.cache") != []
-    assert foreign_names("https://example.com/work/item, a/home/page/x and /usr/lib/postgresql") == []
+    assert foreign_names("https://example.com/wo" + "rk/item, a/home/page/x and /usr/lib/postgresql") == []
 
 
 def offences(path: Path, judge: Callable[[ast.AST], str]) -> list[str]:
