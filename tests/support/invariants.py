@@ -36,9 +36,9 @@ INVARIANTS = {
     "a message moved and has no history": """
         SELECT m.id FROM message m WHERE m.state <> 'queued' AND NOT EXISTS (
         SELECT 1 FROM message_history h WHERE h.client_id = m.client_id AND h.message_id = m.id)""",
-    "a message has an owner without a lease, or a lease while nobody sends it": """
-        SELECT id FROM message WHERE (owner IS NULL) <> (lease_until IS NULL)
-        OR (state = 'sending') <> (owner IS NOT NULL)""",
+    "a message is being sent without an owner and a lease, or leased while nobody sends it": """
+        SELECT id FROM message WHERE (state = 'sending') <> (lease_until IS NOT NULL)
+        OR (state = 'sending' AND owner IS NULL) OR (owner IS NOT NULL AND state NOT IN ('sending', 'unknown'))""",
     "a minor is in an automated marketing send": f"""
         SELECT m.id FROM message m JOIN profile p ON p.client_id = m.client_id AND p.id = m.profile_id
         WHERE {CALLED} AND {NEEDS_CONSENT} AND m.enrolment_id IS NOT NULL AND p.birth_date > :adult_since""",

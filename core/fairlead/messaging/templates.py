@@ -96,9 +96,12 @@ def _compiled(html: bool, source: str) -> Any:
 
 def _check(field: str, source: str) -> None:
     try:
-        used = _compiled(field == "html", source).analyze().globals
-        names = sorted({tuple(variable.segments[:2]) for found in used.values() for variable in found}, key=repr)
-        for name in names:
+        template = _compiled(field == "html", source)
+        used = template.analyze()
+        for strange in sorted(set(used.filters) - set(template.env.filters)):
+            raise InvalidInput(f"the template uses the filter {strange!r}, which does not exist", path=(field,))
+        found = (variable for places in used.globals.values() for variable in places)
+        for name in sorted({tuple(variable.segments[:2]) for variable in found}, key=repr):
             if not _exists(*name):
                 raise InvalidInput(
                     f"the template uses {'.'.join(map(str, name))!r}, which does not exist",

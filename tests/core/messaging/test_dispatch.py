@@ -1,0 +1,319 @@
+"""Sending through channels that misbehave: one honest fate for each message, nothing twice, nothing lost."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from fairlead.customers.consent import withdraw
+from fairlead.customers.model import Identity
+from fairlead.errors import Conflict, NotFound
+from fairlead.messaging.dispatch import LEASE, MAX_ATTEMPTS, SENDER_LOST
+from fairlead.messaging.model import FAILED, IS_OPEN, QUEUED, REFUSED, SENDING, SENT, UNKNOWN, Message
+from fairlead.messaging.service import cancel_message, resolve_unknown
+from fairlead.plugins.contracts.channel import OutgoingMessage, SendLimits, SendResult, SendState
+from fairlead.plugins.errors import OutcomeUnknown, RetryLater, SkipItem
+from fairlead.testing.fakes import FakeClock
+from fairlead.testing.hostile import HostileChannel, Mood
+from support.invariants import broken
+
+PEOPLE = 14
+ROUNDS = 40
+FINAL = {SENT, REFUSED, FAILED, UNKNOWN}
+
+
+def settle(made: Any, clock: FakeClock) -> None:
+    """Send until nothing waits, mending the account in between."""
+    for _ in range(ROUNDS):
+        made.reconnect()
+        made.send()
+        clock.advance(hours=2)
+        if all(row.state in FINAL for row in made.messages()):
+            return
+    raise AssertionError("messages wait for ever")
+
+
+@pytest.mark.parametrize("idempotent", [True, False], ids=["takes a key", "takes none"])
+@pytest.mark.parametrize("mood", [mood for mood in Mood if mood is not Mood.GOOD])
+def test_one_bad_mood(post: Callable[..., Any], clock: FakeClock, mood: Mood, idempotent: bool) -> None:
+    channel = HostileChannel(moods=[Mood.GOOD, mood, *[Mood.GOOD] * 40], idempotent=idempotent, clock=clock)
+    made = post(channel, PEOPLE)
+    made.queue()
+    settle(made, clock)
+    rows = made.messages()
+    assert set(channel.delivered.values()) <= {1}
+    assert {row.key for row in rows if row.state == SENT} <= set(channel.delivered)
+    assert {row.key for row in rows if row.state == REFUSED}.isdisjoint(channel.delivered)
+    if mood in (Mood.LOST_ANSWER, Mood.FOREIGN_ERROR, Mood.MALFORMED):
+        assert sum(row.state == UNKNOWN for row in rows) == 7
+    if mood in (Mood.MISSING, Mood.FOREIGN_KEY):
+        assert sum(row.state == UNKNOWN for row in rows) == 1
+    if mood in (Mood.SLOW, Mood.BUSY, Mood.WRONG_ORDER, Mood.EXTRA, Mood.CREDENTIALS):
+        assert {row.state for row in rows} == {SENT}
+    assert broken(made.runtime.database.engine) == {}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_mood_at_any_time(post: Callable[..., Any], clock: FakeClock, seed: int) -> None:
+    channel = HostileChannel(seed, idempotent=seed % 2 == 0, clock=clock)
+    made = post(channel, PEOPLE)
+    made.queue()
+    settle(made, clock)
+    assert set(channel.delivered.values()) <= {1}
+    assert {row.key for row in made.messages() if row.state == SENT} <= set(channel.delivered)
+    assert broken(made.runtime.database.engine) == {}
+
+
+class Scripted(HostileChannel):
+    """Answers as the test says."""
+
+    def __init__(self, answer: Callable[[Sequence[OutgoingMessage]], Any], **more: Any) -> None:
+        super().__init__(**more)
+        self.answer = answer
+        self.calls: list[list[str]] = []
+
+    def limits(self, context: Any) -> SendLimits:
+        return SendLimits(batch=5, per_second=1.0)
+
+    def send(self, context: Any, messages: Sequence[OutgoingMessage]) -> Any:
+        self.calls.append([message.key for message in messages])
+        return self.answer(messages)
+
+
+def sent(messages: Sequence[OutgoingMessage]) -> list[SendResult]:
+    return [SendResult(message.key, SendState.SENT, f"x-{message.key}") for message in messages]
+
+
+@pytest.mark.parametrize("answer", [None, 5, "sent", {}, [None], [object()], iter(())], ids=repr)
+def test_what_is_no_answer_leaves_the_outcome_unknown(post: Callable[..., Any], answer: Any) -> None:
+    made = post(Scripted(lambda _: answer), 3)
+    made.queue()
+    assert made.send().unknown == 3
+    assert made.states() == {(UNKNOWN, "no_answer"): 3}
+
+
+def test_two_fates_for_one_key_are_none(post: Callable[..., Any]) -> None:
+    def torn(messages: Sequence[OutgoingMessage]) -> list[SendResult]:
+        return [*sent(messages), SendResult(messages[0].key, SendState.REFUSED, reason="no")]
+
+    made = post(Scripted(torn), 3)
+    made.queue()
+    made.send()
+    assert made.states() == {(SENT, ""): 2, (UNKNOWN, "no_answer"): 1}
+
+
+def test_the_rate_is_the_accounts(post: Callable[..., Any], clock: FakeClock) -> None:
+    channel = Scripted(sent)
+    made = post(channel, 12)
+    made.queue()
+    assert (made.send().sent, made.send().sent) == (5, 0)
+    clock.advance(seconds=3)
+    assert made.send().sent == 3
+    clock.advance(hours=1)
+    assert made.send().sent == 4
+    assert list(map(len, channel.calls)) == [5, 3, 4]
+
+
+def test_later_means_later_and_in_the_end_never(post: Callable[..., Any], clock: FakeClock) -> None:
+    def busy(_: Any) -> Any:
+        raise RetryLater("429", retry_after=600.0)
+
+    channel = Scripted(busy)
+    made = post(channel, 1)
+    made.queue()
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        assert len(channel.calls) == attempt - 1
+        done = made.send()
+        assert (done.retried, done.failed) == ((1, 0) if attempt < MAX_ATTEMPTS else (0, 1))
+        row = made.messages()[0]
+        assert row.state == FAILED or row.due_at - clock.now >= dt.timedelta(seconds=600)
+        clock.advance(seconds=599)
+        made.send()
+        clock.advance(hours=2)
+    assert made.states() == {(FAILED, "retry_later"): 1}
+    assert made.send().batches == 0
+
+
+@pytest.mark.parametrize("wait", [float("inf"), float("nan"), -5.0, 1e18])
+def test_a_senseless_wait_is_not_believed(post: Callable[..., Any], clock: FakeClock, wait: float) -> None:
+    made = post(Scripted(lambda messages: [SendResult(messages[0].key, SendState.RETRY, retry_after=wait)]), 1)
+    made.queue()
+    assert made.send().retried == 1
+    assert clock.now < made.messages()[0].due_at <= clock.now + dt.timedelta(hours=1)
+
+
+def test_what_the_whole_call_refuses_stops_nobody_else(post: Callable[..., Any], clock: FakeClock) -> None:
+    def refuse_first(messages: Sequence[OutgoingMessage]) -> Any:
+        if len(channel.calls) == 1:
+            raise SkipItem("blacklisted", code="B1")
+        return sent(messages)
+
+    channel = Scripted(refuse_first)
+    channel.limits = lambda context: SendLimits(batch=2, per_second=100.0)  # type: ignore[method-assign]
+    made = post(channel, 4)
+    made.queue()
+    assert (made.send().refused, made.states()[SENT, ""]) == (2, 2)
+    assert made.states()[REFUSED, "B1"] == 2
+
+
+@pytest.mark.parametrize("idempotent", [True, False], ids=["takes a key", "takes none"])
+def test_a_dead_senders_messages(post: Callable[..., Any], clock: FakeClock, idempotent: bool) -> None:
+    class Killed(BaseException):
+        """Stands for kill -9 between the call and its outcome."""
+
+    def die(messages: Sequence[OutgoingMessage]) -> Any:
+        if len(channel.calls) == 1:
+            raise Killed
+        return sent(messages)
+
+    channel = Scripted(die, idempotent=idempotent)
+    made = post(channel, 3)
+    made.queue()
+    with pytest.raises(Killed):
+        made.send()
+    assert {row.state for row in made.messages()} == {SENDING}
+    assert made.send().batches == 0
+    clock.advance(seconds=LEASE.total_seconds() + 1)
+    made.send()
+    if idempotent:
+        assert made.states() == {(SENT, ""): 3}
+        assert channel.calls[0] == channel.calls[1]
+    else:
+        assert made.states() == {(UNKNOWN, SENDER_LOST): 3}
+        assert len(channel.calls) == 1
+    assert broken(made.runtime.database.engine) == {}
+
+
+def test_a_message_that_kills_its_senders_is_left_in_the_end(post: Callable[..., Any], clock: FakeClock) -> None:
+    class Killed(BaseException):
+        """Stands for kill -9."""
+
+    def die(_: Any) -> Any:
+        raise Killed
+
+    made = post(Scripted(die, idempotent=True), 1)
+    made.queue()
+    for _ in range(MAX_ATTEMPTS):
+        with pytest.raises(Killed):
+            made.send()
+        clock.advance(hours=1)
+    assert made.send().batches == 0
+    assert made.states() == {(UNKNOWN, SENDER_LOST): 1}
+
+
+def test_a_retried_message_that_may_be_out_is_not_called_refused(post: Callable[..., Any], clock: FakeClock) -> None:
+    class Killed(BaseException):
+        """Stands for kill -9."""
+
+    def die(_: Any) -> Any:
+        raise Killed
+
+    made = post(Scripted(die, idempotent=True), 1)
+    made.queue()
+    with pytest.raises(Killed):
+        made.send()
+    clock.advance(hours=1)
+    with made.work() as work:
+        withdraw(work, made.people[0], "marketing", "*", source="test", evidence={})
+    made.send()
+    assert made.states() == {(UNKNOWN, "no_consent"): 1}
+
+
+def test_who_lost_the_lease_cannot_write_over_the_next_one(post: Callable[..., Any], clock: FakeClock) -> None:
+    def slow(messages: Sequence[OutgoingMessage]) -> Any:
+        if len(channel.calls) == 1:
+            clock.advance(seconds=LEASE.total_seconds() + 1)
+            assert made.send().sent == 3  # another worker takes over meanwhile
+            return [SendResult(message.key, SendState.REFUSED, reason="late") for message in messages]
+        return sent(messages)
+
+    channel = Scripted(slow, idempotent=True)
+    made = post(channel, 3)
+    made.queue()
+    done = made.send()
+    assert (done.refused, done.sent) == (0, 0)
+    assert made.states() == {(SENT, ""): 3}
+    assert broken(made.runtime.database.engine) == {}
+
+
+def test_a_withdrawal_between_queue_and_claim_is_honoured(post: Callable[..., Any], clock: FakeClock) -> None:
+    made = post(Scripted(sent), 4)
+    made.queue()
+    clock.advance(seconds=1)
+    with made.work() as work:
+        withdraw(work, made.people[1], "marketing", "hostile", source="test", evidence={})
+        withdraw(work, made.people[2], "marketing", "*", source="test", evidence={})
+    done = made.send()
+    assert (done.sent, done.reasons) == (2, {"no_consent": 2})
+    assert broken(made.runtime.database.engine) == {}
+
+
+def test_people_settle_what_nobody_knows(post: Callable[..., Any], clock: FakeClock) -> None:
+    def lose(messages: Sequence[OutgoingMessage]) -> Any:
+        if len(channel.calls) == 1:
+            raise OutcomeUnknown("the line broke")
+        return sent(messages)
+
+    channel = Scripted(lose)
+    made = post(channel, 2)
+    made.queue()
+    made.send()
+    one, two = made.messages()
+    with made.work() as work:
+        assert resolve_unknown(work, one.id, was_sent=True).state == SENT
+        assert resolve_unknown(work, two.id, was_sent=False).state == QUEUED
+        for message_id, error in ((one.id, Conflict), (999, NotFound)):
+            with pytest.raises(error):
+                resolve_unknown(work, message_id, was_sent=True)
+    clock.advance(minutes=1)
+    assert made.send().sent == 1
+    assert channel.calls == [[one.key, two.key], [two.key]]
+    assert broken(made.runtime.database.engine) == {}
+
+
+def test_what_has_not_left_can_be_cancelled(post: Callable[..., Any]) -> None:
+    made = post(Scripted(sent), 2)
+    made.queue()
+    first, second = made.messages()
+    with made.work() as work:
+        assert cancel_message(work, first.id).state == "cancelled"
+    made.send()
+    with made.work() as work, pytest.raises(Conflict):
+        cancel_message(work, second.id)
+    assert made.states() == {("cancelled", "cancelled_by_person"): 1, (SENT, ""): 1}
+
+
+def test_an_address_that_does_not_open_holds_up_nobody(post: Callable[..., Any]) -> None:
+    made = post(Scripted(sent), 3)
+    made.queue()
+    with made.work() as work:
+        row = work.session.scalars(sa.select(Identity).where(Identity.profile_id == made.people[0])).first()
+        row.value = work.vault.seal(work.client_id, "profile.name", "moved")
+        work.session.execute(sa.delete(Identity).where(Identity.profile_id == row.profile_id, Identity.id != row.id))
+    made.send()
+    assert made.states() == {(SENT, ""): 2, (REFUSED, "address_does_not_open"): 1}
+
+
+def test_the_queue_uses_its_index(post: Callable[..., Any]) -> None:
+    made = post(Scripted(sent), 1)
+    made.queue()
+    with made.runtime.reading("acme") as work:
+        due = sa.select(Message.id).where(
+            Message.client_id == work.client_id,
+            Message.account_id == made.account,
+            IS_OPEN,
+            Message.state == QUEUED,
+            Message.due_at <= work.now,
+        )
+        text = due.order_by(Message.due_at, Message.id).limit(5)
+        compiled = text.compile(work.session.get_bind(), compile_kwargs={"literal_binds": True})
+        if work.session.is_postgresql:
+            work.session.bare(sa.text("SET LOCAL enable_seqscan = off"))
+            plan = work.session.bare(sa.text(f"EXPLAIN {compiled}")).scalars().all()
+        else:
+            plan = [row[3] for row in work.session.bare(sa.text(f"EXPLAIN QUERY PLAN {compiled}"))]
+    assert "ix_message_due" in " ".join(plan)
