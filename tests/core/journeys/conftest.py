@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,8 @@ def make_shop(runtime: Fairlead, folder: Path, people: int, *, graph: dict[str, 
     """The client ``acme`` with ``people`` people: all have a member id, even ones a mail address, all consented."""
     client = "acme"
     with runtime.work(client) as work:
-        set_plugin(work, runtime.plugins, next(iter(runtime.plugins.names)), True)
+        for name in runtime.plugins.names:
+            set_plugin(work, runtime.plugins, name, True)
     file = folder / "desk.jsonl"
     with runtime.work(client) as work:
         members = ClaimColumn("member", [f"m{number}" for number in range(people)])
@@ -104,10 +105,10 @@ def make_shop(runtime: Fairlead, folder: Path, people: int, *, graph: dict[str, 
 
 @pytest.fixture
 def shop(build_runtime: Callable[..., Fairlead], tmp_path: Path) -> Callable[..., Shop]:
-    """``shop(people)`` makes the client with that many people."""
+    """``shop(people)`` makes the client with that many people; ``plugins`` are on beside the console."""
 
-    def make(people: int, **more: Any) -> Shop:
-        runtime = build_runtime(fairlead_console, cache_seconds=0)
+    def make(people: int, *, plugins: Sequence[object] = (), **more: Any) -> Shop:
+        runtime = build_runtime(fairlead_console, *plugins, cache_seconds=0)
         with runtime.agency_work("test") as work:
             create_client(work, create_agency(work, "main", "Agency").id, "acme", "Acme")
         return make_shop(runtime, tmp_path, people, **more)
