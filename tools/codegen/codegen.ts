@@ -11,11 +11,11 @@ const config: CodegenConfig = {
         // A scalar that is missing here fails the run instead of becoming `any`.
         strictScalars: true,
         scalars: {
-          BigInt: "number",
           Date: "string",
           DateTime: "string",
           Decimal: "string",
           JSON: "unknown",
+          RuleValue: "string | number | boolean | ReadonlyArray<string | number | boolean>",
         },
       },
     },
