@@ -15,6 +15,8 @@ from fairlead.errors import InvalidInput, Refusals
 from fairlead.facts.model import Event, Order
 from support.invariants import broken
 
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""For what is the same on every engine."""
 ORDERS = {
     "fact": "orders",
     "source": "shop",
@@ -154,6 +156,7 @@ def test_bad_cells_cost_their_row_only(desk: Any) -> None:
     assert orders(desk) == {"A1": (10050, 10050, 0, "paid"), "A2": (2000, 2000, 0, "paid")}
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("text", "minor"),
     [

@@ -14,6 +14,8 @@ from fairlead.errors import Conflict, Refusals
 from fairlead.journeys.graph import parse_graph
 from fairlead.journeys.service import create_journey, save_version
 
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""For what is the same on every engine."""
 GOOD: dict[str, Any] = {
     "nodes": [
         {"id": "start", "kind": "trigger_manual"},
@@ -90,6 +92,7 @@ def made(shop: Callable[..., Any]) -> Any:
     return shop(1)
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_wrong_is_told_with_its_place(made: Any, name: str) -> None:
     change, path, says = WRONG[name]

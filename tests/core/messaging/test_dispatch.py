@@ -21,6 +21,8 @@ from fairlead.testing.fakes import FakeClock
 from fairlead.testing.hostile import HostileChannel, Mood
 from support.invariants import broken
 
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""For what is the same on every engine."""
 PEOPLE = 14
 ROUNDS = 40
 FINAL = {SENT, REFUSED, FAILED, UNKNOWN}
@@ -37,6 +39,7 @@ def settle(made: Any, clock: FakeClock) -> None:
     raise AssertionError("messages wait for ever")
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("idempotent", [True, False], ids=["takes a key", "takes none"])
 @pytest.mark.parametrize("mood", [mood for mood in Mood if mood is not Mood.GOOD])
 def test_one_bad_mood(post: Callable[..., Any], clock: FakeClock, mood: Mood, idempotent: bool) -> None:
@@ -88,6 +91,7 @@ def sent(messages: Sequence[OutgoingMessage]) -> list[SendResult]:
     return [SendResult(message.key, SendState.SENT, f"x-{message.key}") for message in messages]
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("answer", [None, 5, "sent", {}, [None], [object()], iter(())], ids=repr)
 def test_what_is_no_answer_leaves_the_outcome_unknown(post: Callable[..., Any], answer: Any) -> None:
     made = post(Scripted(lambda _: answer), 3)
@@ -138,6 +142,7 @@ def test_later_means_later_and_in_the_end_never(post: Callable[..., Any], clock:
     assert made.send().batches == 0
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("wait", [float("inf"), float("nan"), -5.0, 1e18])
 def test_a_senseless_wait_is_not_believed(post: Callable[..., Any], clock: FakeClock, wait: float) -> None:
     made = post(Scripted(lambda messages: [SendResult(messages[0].key, SendState.RETRY, retry_after=wait)]), 1)

@@ -27,6 +27,8 @@ from fairlead.plugins.contracts.channel import Receipt, ReceiptState
 from fairlead.testing.hostile import HostileChannel, Mood
 from support.invariants import broken
 
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""For what is the same on every engine."""
 KINDS = ("phone", "email")
 
 
@@ -167,6 +169,7 @@ def test_a_link_is_good_for_its_client_only(made: Any) -> None:
         accept(work, token)
 
 
+@ON_SQLITE
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_changed_link_is_no_link(made: Any, data: Any) -> None:

@@ -13,6 +13,8 @@ from fairlead.messaging.model import Template
 from fairlead.messaging.templates import find_template, render, save_template
 from fairlead.testing.hostile import HostileChannel
 
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""For what is the same on every engine."""
 VALUES = {
     "profile": {"name": "<b>王\r\nBcc: x@example.com</b>", "gender": "", "region": "", "language": ""},
     "attributes": {"city": "上海", "n": 7},
@@ -32,6 +34,7 @@ def work(post: Callable[..., Any]) -> Any:
         yield found
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("source", "name"),
     [
@@ -51,6 +54,7 @@ def test_an_unknown_name_is_told_with_its_field(work: Any, source: str, name: st
     assert "unsubscribe_url" in refused.value.next_step
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("source", ["{{ profile.name", "{% if %}", "{% nope %}", "{% include 'x' %}", "{{ 1 | no }}"])
 def test_bad_liquid_is_told_with_its_field(work: Any, source: str) -> None:
     with pytest.raises(InvalidInput) as refused:
