@@ -92,7 +92,11 @@ def sent(messages: Sequence[OutgoingMessage]) -> list[SendResult]:
 
 
 @ON_SQLITE
-@pytest.mark.parametrize("answer", [None, 5, "sent", {}, [None], [object()], iter(())], ids=repr)
+@pytest.mark.parametrize(
+    "answer",
+    [None, 5, "sent", {}, [None], [object()], iter(())],
+    ids=["none", "number", "text", "mapping", "none-in-a-list", "object-in-a-list", "iterator"],
+)
 def test_what_is_no_answer_leaves_the_outcome_unknown(post: Callable[..., Any], answer: Any) -> None:
     made = post(Scripted(lambda _: answer), 3)
     made.queue()
