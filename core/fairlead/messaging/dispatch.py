@@ -170,7 +170,7 @@ def _claim(
     ).all()
     if not messages:
         return None
-    verdicts = judge(work, messages, channel.address_kinds)
+    verdicts = judge(work, messages, channel.address_kinds, limits.scope)
     passing = [row for row in messages if row.id not in verdicts.refused and row.id not in verdicts.delayed]
     outgoing, unfit = compose(work, passing, verdicts)
     verdicts.refused.update(unfit)

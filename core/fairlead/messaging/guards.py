@@ -53,12 +53,15 @@ class Verdicts:
     delayed: dict[int, tuple[dt.datetime, str]] = field(default_factory=dict)
 
 
-def judge(work: Work, messages: Sequence[Message], kinds: Sequence[str]) -> Verdicts:
-    """Refuse, delay or let pass each message of one account; ``kinds`` are its channel's address kinds, best first."""
+def judge(work: Work, messages: Sequence[Message], kinds: Sequence[str], scope: str = "") -> Verdicts:
+    """Refuse, delay or let pass each message of one account.
+
+    ``kinds`` are its channel's address kinds, best first; ``scope`` is the app or shop whose identities it reaches.
+    """
     verdicts = Verdicts()
     profiles = _profiles(work, messages)
     consented, withdrawn = _consented(work, messages)
-    addresses, suppressed = _addresses(work, messages, kinds)
+    addresses, suppressed = _addresses(work, messages, kinds, scope)
     stopped = _stopped_journeys(work, messages)
     policy, zone = get_policy(work), get_client(work.session, work.client_id).zone
     today = work.now.astimezone(zone_of(zone)).date()
@@ -151,7 +154,9 @@ def _consented(work: Work, messages: Sequence[Message]) -> tuple[set[int], set[i
     return agreed, {message_id for message_id, _, gone in rows if gone}
 
 
-def _addresses(work: Work, messages: Sequence[Message], kinds: Sequence[str]) -> tuple[dict[int, Address], set[int]]:
+def _addresses(
+    work: Work, messages: Sequence[Message], kinds: Sequence[str], scope: str
+) -> tuple[dict[int, Address], set[int]]:
     """The best address per profile that is neither bounced nor suppressed, and profiles that had a suppressed one."""
     suppression = aliased(Suppression)
     channel = messages[0].channel if messages else ""
@@ -168,6 +173,7 @@ def _addresses(work: Work, messages: Sequence[Message], kinds: Sequence[str]) ->
         .where(
             Identity.profile_id.in_({row.profile_id for row in messages}),
             Identity.kind.in_(kinds),
+            Identity.scope.in_({"", scope}),
             ~sa.exists().where(BlockedIdentity.kind == Identity.kind, BlockedIdentity.blind == Identity.blind),
         )
         .order_by(Identity.id)

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from fairlead.customers.consent import withdraw
+from fairlead.customers.linking import ClaimColumn, link
 from fairlead.customers.model import Identity
 from fairlead.errors import Conflict, NotFound
 from fairlead.messaging.dispatch import LEASE, MAX_ATTEMPTS, SENDER_LOST
@@ -102,6 +103,33 @@ def test_what_is_no_answer_leaves_the_outcome_unknown(post: Callable[..., Any], 
     made.queue()
     assert made.send().unknown == 3
     assert made.states() == {(UNKNOWN, "no_answer"): 3}
+
+
+@pytest.mark.parametrize(("scope", "reached"), [("", "plain"), ("shop-1", "of shop 1"), ("shop-2", "plain")])
+def test_an_account_writes_to_identities_of_its_own_scope_and_of_none(
+    post: Callable[..., Any], scope: str, reached: str
+) -> None:
+    class OfOneShop(Scripted):
+        address_kinds = ("openid", "phone")
+
+        def limits(self, context: Any) -> SendLimits:
+            return SendLimits(scope=scope)
+
+    addresses: list[str] = []
+
+    def note(messages: Sequence[OutgoingMessage]) -> list[SendResult]:
+        addresses.extend(message.address for message in messages)
+        return sent(messages)
+
+    made = post(OfOneShop(note), 2)
+    with made.work() as work:
+        for shop in ("1", "3"):
+            openid = ClaimColumn("openid", [f"of shop {shop}"], f"shop-{shop}")
+            link(work, [ClaimColumn("phone", ["+8613800000000"]), openid], "test")
+    made.queue()
+    assert made.send().sent == 2
+    expected = "+8613800000000" if reached == "plain" else reached
+    assert sorted(addresses) == sorted([expected, "+8613800000001"])
 
 
 def test_two_fates_for_one_key_are_none(post: Callable[..., Any]) -> None:

@@ -100,10 +100,15 @@ class SendResult:
 
 @dataclass(frozen=True, slots=True)
 class SendLimits:
-    """What the platform takes at once; the dispatcher forms its batches by it."""
+    """What this account can send: how much the platform takes at once, and to whose identities.
+
+    ``scope`` is the app or shop of the account, as in :class:`IdentityClaim`: an identity of another scope is no
+    address for it, one without a scope always is.
+    """
 
     batch: int = 100
     per_second: float = 10.0
+    scope: str = ""
 
 
 @runtime_checkable
