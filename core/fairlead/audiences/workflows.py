@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fairlead.audiences.checks import PERSONAL
 from fairlead.audiences.guard import guarded
 from fairlead.audiences.scores import run_scoring
-from fairlead.audiences.segments import get_segment, refresh_segment
+from fairlead.audiences.segments import SMALL, get_segment, refresh_segment
 from fairlead.engine.port import Engine, Retry
 from fairlead.errors import Conflict, Forbidden
 from fairlead.governance.audit import record
@@ -48,7 +48,7 @@ def run_refresh(runtime: Fairlead, payload: Mapping[str, Any]) -> Mapping[str, A
     def refresh(progress: Progress) -> dict[str, Any]:
         def once(work: Work) -> dict[str, Any]:
             done = refresh_segment(work, int(_payload(work, job_id)["segment"]))
-            return {"entered": done.entered, "left": done.left}
+            return {"entered": _rough(done.entered), "left": _rough(done.left)}
 
         found = runtime.run(client_id, once)
         progress.advance()
@@ -93,6 +93,11 @@ def run_score(runtime: Fairlead, payload: Mapping[str, Any]) -> Mapping[str, Any
         return found
 
     return run_job(runtime, client_id, job_id, score)
+
+
+def _rough(people: int) -> int | str:
+    """A count for everybody who may see the job: one of few, or of nobody, tells about single persons."""
+    return people if people >= SMALL else f"below {SMALL}"
 
 
 def _payload(work: Work, job_id: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,18 +13,24 @@ import orjson
 import sqlalchemy as sa
 
 from fairlead.customers.carrying import end_older_grants
+from fairlead.customers.cells import LATEST
 from fairlead.customers.mapping import PURPOSES as PURPOSES
 from fairlead.customers.model import Consent, ConsentRecord, Profile
 from fairlead.errors import InvalidInput
 from fairlead.facts.ingest import fingerprints
 from fairlead.storage import bulk, ids
-from fairlead.storage.types import to_millis
+from fairlead.storage.types import from_millis, to_millis
 from fairlead.work import Work
+
+END_OF_TIME = from_millis(LATEST)
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentColumns:
-    """Consents by column; ``at`` in epoch milliseconds, ``evidence`` as JSON text, channel ``*`` is every channel."""
+    """Consents by column; channel ``*`` is every channel, ``evidence`` is JSON text.
+
+    ``at`` and ``expires_at`` are in epoch milliseconds; a grant without an end has ``None``, and so has a withdrawal.
+    """
 
     profile_ids: npt.NDArray[np.int64]
     fingerprints: Sequence[bytes]
@@ -31,6 +38,7 @@ class ConsentColumns:
     channels: Sequence[str]
     states: Sequence[str]
     at: Sequence[int]
+    expires_at: Sequence[int | None]
     sources: Sequence[str]
     text_versions: Sequence[str]
     evidence: Sequence[str]
@@ -53,6 +61,7 @@ def record_consents(work: Work, rows: ConsentColumns) -> int:
             "channel": rows.channels,
             "state": rows.states,
             "at": rows.at,
+            "expires_at": rows.expires_at,
             "source": rows.sources,
             "text_version": rows.text_versions,
             "evidence": rows.evidence,
@@ -69,6 +78,7 @@ def record_consents(work: Work, rows: ConsentColumns) -> int:
             "channel": rows.channels,
             "state": rows.states,
             "at": rows.at,
+            "expires_at": rows.expires_at,
         },
         newer_wins=bulk.NewerWins(
             key=("profile_id", "purpose", "channel"), version="at", keep=("id",), tie=("state", "withdrawn")
@@ -86,17 +96,24 @@ def grant(
     *,
     source: str,
     text_version: str = "",
+    expires_at: dt.datetime | None = None,
     evidence: Mapping[str, Any],
 ) -> None:
-    """Note that a person agreed, now."""
-    _note(work, profile_id, purpose, channel, "granted", source, text_version, evidence)
+    """Note that a person agreed, now; from ``expires_at`` on the agreement holds no more."""
+    if expires_at is not None and (expires_at.tzinfo is None or not work.now < expires_at < END_OF_TIME):
+        raise InvalidInput(
+            "an agreement ends at a time to come, with its zone",
+            path=("expires_at",),
+            next_step="give a time such as 2027-01-31T00:00:00Z, or none if it has no end",
+        )
+    _note(work, profile_id, purpose, channel, "granted", source, text_version, expires_at, evidence)
 
 
 def withdraw(
     work: Work, profile_id: int, purpose: str, channel: str, *, source: str, evidence: Mapping[str, Any]
 ) -> None:
     """Note that a person withdrew, now; the next claim of a message sees it."""
-    _note(work, profile_id, purpose, channel, "withdrawn", source, "", evidence)
+    _note(work, profile_id, purpose, channel, "withdrawn", source, "", None, evidence)
 
 
 def surviving(work: Work, profile_id: int) -> int:
@@ -129,6 +146,7 @@ def _note(
     state: str,
     source: str,
     text_version: str,
+    expires_at: dt.datetime | None,
     evidence: Mapping[str, Any],
 ) -> None:
     if purpose not in PURPOSES:
@@ -146,6 +164,7 @@ def _note(
             channels=[channel],
             states=[state],
             at=[at],
+            expires_at=[None if expires_at is None else to_millis(expires_at)],
             sources=[source[:40]],
             text_versions=[text_version],
             evidence=[orjson.dumps(dict(evidence)).decode()],

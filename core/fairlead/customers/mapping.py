@@ -174,6 +174,7 @@ class ConsentMapping(_Mapping):
     purpose: Source
     consent_channel: Source = Source(constant="*")
     state: Source
+    expires_at: str | None = None
     text_version: str | None = None
 
     @field_validator("consent_channel")

@@ -126,6 +126,7 @@ class ConsentRecord(Tenant, Base):
     channel: Mapped[str] = mapped_column(sa.String(40))
     state: Mapped[str] = mapped_column(sa.String(12))
     at: Mapped[dt.datetime]
+    expires_at: Mapped[dt.datetime | None]
     source: Mapped[str] = mapped_column(sa.String(40))
     text_version: Mapped[str] = mapped_column(sa.String(40), default="")
     evidence: Mapped[JsonDict] = mapped_column(default=dict)

@@ -217,6 +217,7 @@ def store_consents(work: Work, mapping: maps.ConsentMapping, chunk: Chunk, file:
         if not mapping.consent_channel.column
         else [cell or "*" for cell in chunk.text(mapping.consent_channel.column, 40)]
     )
+    ends = chunk.read(mapping.expires_at, read_time, NOT_A_TIME)
     versions = chunk.text(mapping.text_version, 40)
     claims = chunk.identities(mapping.identities, mapping.region)
     evidence = chunk.properties(mapping.properties)
@@ -234,6 +235,7 @@ def store_consents(work: Work, mapping: maps.ConsentMapping, chunk: Chunk, file:
             channels=pick(channels, rows),
             states=pick(states, rows),
             at=pick(at, rows),
+            expires_at=[ends[index] if states[index] == "granted" else None for index in rows],
             sources=[mapping.source] * len(rows),
             text_versions=[versions[index] or "" for index in rows],
             evidence=[evidence[index] or "{}" for index in rows],

@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
+import strawberry
 
 from fairlead.audiences.model import ProfileTag as TagRow
 from fairlead.audiences.model import Score, Segment, SegmentMember, Tag
 from fairlead.clients.model import Client
 from fairlead.customers.identifiers import mask, mask_name
-from fairlead.customers.model import Consent, Identity, Profile
+from fairlead.customers.model import Consent, Identity, Profile, ProfileMerge
 from fairlead.facts import codes
 from fairlead.facts.model import Event, Order, OrderLine, Touch
 from fairlead.messaging.model import Message
 from fairlead.storage.types import Sealed, from_millis
 from fairlead.work import Work
 from fairlead_graphql.customers import types
+from fairlead_graphql.ids import to_global
 from fairlead_graphql.listing import (
     Children,
     Column,
@@ -139,6 +141,29 @@ def consents_by_profile(
     return read_lists(work, CONSENT, sa.select(Consent), Consent.profile_id, profiles, selection, *order)
 
 
+def _profile_id(_work: Work, number: int | None) -> strawberry.ID | None:
+    return None if number is None else to_global("Profile", number)
+
+
+MERGE = Plan(
+    types.ProfileMerge,
+    ProfileMerge.id,
+    {
+        "absorbedId": Column((ProfileMerge.absorbed_id,), _profile_id),
+        "rule": Column((ProfileMerge.rule,)),
+        "evidence": Column((ProfileMerge.evidence,)),
+        "mergedAt": Column((ProfileMerge.merged_at,)),
+        "undoneAt": Column((ProfileMerge.undone_at,)),
+    },
+)
+
+
+def merges_by_profile(work: Work, profiles: Sequence[int], selection: Selection) -> dict[int, list[types.ProfileMerge]]:
+    """What each profile absorbed, the newest first."""
+    query, newest = sa.select(ProfileMerge), ProfileMerge.id.desc()
+    return read_lists(work, MERGE, query, ProfileMerge.survivor_id, profiles, selection, newest)
+
+
 PROFILE = Plan(
     types.Profile,
     Profile.id,
@@ -153,6 +178,7 @@ PROFILE = Plan(
         "attributes": Column((Profile.attributes,)),
         "createdAt": Column((Profile.created_at,)),
         "changedAt": Column((Profile.changed_at,)),
+        "mergedInto": Column((Profile.merged_into,), _profile_id),
     },
     {
         "identities": Children(identities_by_profile),
@@ -160,6 +186,7 @@ PROFILE = Plan(
         "segments": Children(segments_by_profile),
         "scores": Children(scores_by_profile),
         "consents": Children(consents_by_profile),
+        "merges": Children(merges_by_profile),
     },
     {"clientId": Profile.client_id},
 )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import sqlalchemy as sa
 import strawberry
 
 from fairlead.customers.blocking import block_identity as block
+from fairlead.customers.blocking import unblock_identity as unblock
 from fairlead.customers.consent import grant, withdraw
 from fairlead.customers.merging import split_profile as split
 from fairlead.customers.model import Profile as ProfileRow
@@ -82,6 +85,9 @@ class RecordConsentInput:
     granted: bool = strawberry.field(description="True for an agreement, false for its withdrawal.")
     source: str = strawberry.field(description="Where it was given, at most 40 characters.")
     text_version: str = strawberry.field(default="", description="Version of the text the person saw.")
+    expires_at: dt.datetime | None = strawberry.field(
+        default=None, description="When the agreement ends by itself; it has no end when left out."
+    )
     idempotency_key: str | None = strawberry.field(default=strawberry.UNSET, description="The same key does it once.")
 
 
@@ -102,6 +108,25 @@ class BlockIdentityPayload:
     """Payload of ``blockIdentity``."""
 
     blocked: bool | None = strawberry.field(description="True when it links nobody from now on.")
+    errors: list[UserError] = strawberry.field(description="Why it was refused; empty when it was done.")
+
+
+@strawberry.input(description="A value that may link people again.")
+class UnblockIdentityInput:
+    """Input of ``unblockIdentity``."""
+
+    client: str = strawberry.field(description="Slug of the client.")
+    kind: str = strawberry.field(description="Such as phone or email.")
+    value: str = strawberry.field(description="The value.")
+    idempotency_key: str | None = strawberry.field(default=strawberry.UNSET, description="The same key does it once.")
+
+
+@reached_with("profiles:write")
+@strawberry.type(description="Answer of `unblockIdentity`.")
+class UnblockIdentityPayload:
+    """Payload of ``unblockIdentity``."""
+
+    was_blocked: bool | None = strawberry.field(description="False when it was not blocked, and nothing changed.")
     errors: list[UserError] = strawberry.field(description="Why it was refused; empty when it was done.")
 
 
@@ -168,9 +193,19 @@ class CustomersMutation:
         source = given.source.strip()
         if not 1 <= len(source) <= 40:
             raise InvalidInput("say where it was given, in 1 to 40 characters", path=("source",))
+        if len(given.text_version) > 40:
+            raise InvalidInput("a version has at most 40 characters", path=("text_version",))
         if given.granted:
-            version = given.text_version[:40]
-            grant(work, number, given.purpose, given.channel, source=source, text_version=version, evidence=evidence)
+            grant(
+                work,
+                number,
+                given.purpose,
+                given.channel,
+                source=source,
+                text_version=given.text_version,
+                expires_at=given.expires_at,
+                evidence=evidence,
+            )
         else:
             withdraw(work, number, given.purpose, given.channel, source=source, evidence=evidence)
         return {"profile": number}
@@ -184,3 +219,12 @@ class CustomersMutation:
     def block_identity(work: Work, given: BlockIdentityInput) -> Answer:
         block(work, given.kind, given.value, given.reason)
         return {"kind": given.kind}
+
+    @client_mutation(
+        "profiles:write",
+        payload=UnblockIdentityPayload,
+        present=lambda _context, _client, answer, _selection: done(UnblockIdentityPayload, was_blocked=answer["was"]),
+        description="Let a blocked value link people again, from the next fact on.",
+    )
+    def unblock_identity(work: Work, given: UnblockIdentityInput) -> Answer:
+        return {"was": unblock(work, given.kind, given.value)}

@@ -78,6 +78,21 @@ class ProfileConsent:
 
 
 @reached_with("profiles:read")
+@strawberry.type(description="A profile that turned out to be the same person and was absorbed.")
+class ProfileMerge:
+    """A merge, seen from the survivor."""
+
+    id: strawberry.ID = strawberry.field(description="Global id of the merge, which `splitProfile` takes.")
+    absorbed_id: strawberry.ID = strawberry.field(description="Global id of the profile that was absorbed.")
+    rule: str = strawberry.field(description="Why they are one, such as shared_identity.")
+    evidence: JSON = strawberry.field(description="What showed it; nothing in it identifies the person.")
+    merged_at: dt.datetime = strawberry.field(description="When they became one.")
+    undone_at: dt.datetime | None = strawberry.field(
+        description="When they were parted again; null while they are one."
+    )
+
+
+@reached_with("profiles:read")
 @strawberry.type(description="One position of an order.")
 class OrderLine:
     """An order line."""
@@ -151,6 +166,12 @@ class Profile(JourneysOfProfile, MessagingOfProfile, Node):
     segments: list[ProfileSegment] = strawberry.field(description="Segments the person is in, at most 100.")
     scores: list[ProfileScore] = strawberry.field(description="Scores by scheme.")
     consents: list[ProfileConsent] = strawberry.field(description="Agreements and withdrawals that hold now.")
+    merged_into: strawberry.ID | None = strawberry.field(
+        description="Global id of the profile this one goes on as; null unless its state is merged."
+    )
+    merges: list[ProfileMerge] = strawberry.field(
+        description="Profiles that became part of this one, the newest first, undone ones included, at most 100."
+    )
 
     @strawberry.field(description="Orders, the newest first.")
     def orders(

@@ -216,6 +216,7 @@ def upgrade() -> None:
         sa.Column("channel", sa.String(length=40), nullable=False),
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
         sa.Column("source", sa.String(length=40), nullable=False),
         sa.Column("text_version", sa.String(length=40), nullable=False),
         sa.Column("evidence", JSON, nullable=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from fairlead.customers.imports import parse_mapping
-from fairlead.customers.model import Consent, Import, ImportReject, Profile
+from fairlead.customers.model import Consent, ConsentRecord, Import, ImportReject, Profile
 from fairlead.errors import InvalidInput, Refusals
 from fairlead.facts.model import Event, Order
 from support.invariants import broken
@@ -238,6 +239,26 @@ def test_the_newest_consent_holds_in_any_order(desk: Any, clock: Any) -> None:
     with desk.runtime.reading(desk.client) as work:
         found = work.session.execute(sa.select(Consent.channel, Consent.state)).all()
     assert sorted(found) == [("*", "granted"), ("email", "withdrawn"), ("sms", "withdrawn"), ("wechat", "granted")]
+
+
+def test_a_consent_brings_its_end_along_and_a_newer_one_without_takes_it_away(desk: Any) -> None:
+    rows = [
+        "2025-12-01 10:00,email,granted,m1,2026-06-01 00:00",
+        "2025-12-01 10:00,sms,granted,m1,2026-06-01 00:00",
+        "2025-12-02 10:00,sms,granted,m1,",
+        "2025-12-03 10:00,wechat,withdrawn,m1,2026-06-01 00:00",
+        "2025-12-04 10:00,email,granted,m2,soon",
+    ]
+    mapping = {**CONSENTS, "expires_at": "until", "source_id": ["member", "channel", "at"]}
+    for part in (rows, rows[::-1]):
+        summary = desk.bring("at,channel,state,member,until\n" + "\n".join(part) + "\n", mapping)
+        assert summary.reasons == {"until is no date and time": 1}
+    with desk.runtime.reading(desk.client) as work:
+        held = work.session.execute(sa.select(Consent.channel, Consent.state, Consent.expires_at)).all()
+        proofs = work.session.scalars(sa.select(ConsentRecord.expires_at).order_by(ConsentRecord.at)).all()
+    ends = dt.datetime(2026, 5, 31, 16, tzinfo=dt.UTC)
+    assert sorted(held) == [("email", "granted", ends), ("sms", "granted", None), ("wechat", "withdrawn", None)]
+    assert proofs == [ends, ends, None, None]
 
 
 def test_two_imports_of_one_file_at_once(desk: Any, make_desk: Any) -> None:

@@ -105,6 +105,7 @@ def make_scene(url: str, channel: str, people: int, folder: Path) -> Scene:
             channels=["*"] * people,
             states=["granted"] * people,
             at=[to_millis(work.now)] * people,
+            expires_at=[None] * people,
             sources=["test"] * people,
             text_versions=[""] * people,
             evidence=["{}"] * people,
