@@ -107,7 +107,7 @@ def register_all(runtime: Fairlead, engine: Engine) -> None:
     """Register and schedule the workflows of all domains on ``engine``, before it starts."""
     engine = cast("Engine", _Counting(runtime, engine))
     engine.register(CHECK, lambda payload: _check(runtime, payload), Retry(attempts=1))
-    engine.register(SYNC, lambda payload: _sync(runtime, payload), Retry(attempts=5, first=5.0, longest=300.0))
+    engine.register(SYNC, lambda payload: _sync(runtime, payload), Retry(attempts=4, first=5.0, longest=60.0))
     engine.register(SYNC_JOB, lambda payload: _sync_job(runtime, payload), Retry(attempts=1))
     engine.register(CHECK_ALL, lambda _: _for_accounts(runtime, engine, CHECK, None), Retry(attempts=2))
     engine.register(SYNC_ALL, lambda _: _for_accounts(runtime, engine, SYNC, Capability.ORDERS), Retry(attempts=2))

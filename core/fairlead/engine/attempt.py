@@ -63,7 +63,7 @@ def _wait(error: Exception, job: Job, number: int) -> float | None:
         return None
     backoff = job.retry.wait(number)
     if isinstance(error, RetryLater):
-        return max(backoff, error.retry_after or 0.0)
+        return min(max(backoff, error.retry_after or 0.0), max(backoff, job.retry.longest))
     if isinstance(error, PluginError | EngineError):
         return None
     if isinstance(error, DomainError) and not isinstance(error, Unavailable):

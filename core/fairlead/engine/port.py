@@ -46,8 +46,9 @@ class State(enum.StrEnum):
 class Retry:
     """How often a run is tried (``attempts``, at least 1) and how many seconds it waits in between.
 
-    The wait before attempt *n + 1* is ``first * factor ** (n - 1)``, at most ``longest``. A longer ``retry_after`` of a
-    platform is obeyed. A waiting run keeps its place in its queue's ``workers``: waits of hours belong into a row.
+    The wait before attempt *n + 1* is ``first * factor ** (n - 1)``, or the ``retry_after`` of a platform where that is
+    longer; at most ``longest`` in either case, since a waiting run keeps its place in its queue's ``workers`` and what
+    is at the other end must not be able to hold it. Waits of hours belong into a row.
     """
 
     attempts: int = 3
@@ -98,7 +99,8 @@ class Queue:
         return self.rate is not None or self.at_once is not None
 
 
-DEFAULT_QUEUES = (Queue("default"), Queue("accounts", workers=8, at_once=1))
+DEFAULT_QUEUES = (Queue("default"), Queue("accounts", workers=8, at_once=1), Queue("notices", workers=4, at_once=1))
+"""Partitions are channel accounts in ``accounts`` and a client's notifiers in ``notices``: strangers answer in both."""
 
 
 @dataclass(frozen=True, slots=True)

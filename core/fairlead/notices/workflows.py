@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from fairlead.runtime import Fairlead
 
 NOTIFY = "notices.notify"
+QUEUE = "notices"
 
 
 def register(runtime: Fairlead, engine: Engine) -> None:
     """Make the workflow known, and let the runtime's events reach it."""
-    engine.register(NOTIFY, lambda payload: notify(runtime, payload), Retry(attempts=6, first=5.0, longest=600.0))
+    engine.register(NOTIFY, lambda payload: notify(runtime, payload), Retry(attempts=6, first=5.0, longest=120.0))
     runtime.listeners.append(lambda event: enqueue_notices(runtime, engine, event))
 
 
@@ -43,7 +44,13 @@ def enqueue_notices(runtime: Fairlead, engine: Engine, event: DomainEvent) -> in
         "data": dict(event.data),
     }
     for name in names:
-        engine.enqueue(NOTIFY, {**payload, "notifier": name}, key=f"{NOTIFY}/{name}/{event.key}")
+        engine.enqueue(
+            NOTIFY,
+            {**payload, "notifier": name},
+            key=f"{NOTIFY}/{name}/{event.key}",
+            queue=QUEUE,
+            partition=f"{event.client_id}/{name}",
+        )
     return len(names)
 
 

@@ -29,6 +29,7 @@ from fairlead_email.settings import EmailSettings
 
 TOLERANCE_SECONDS = 300
 MAX_VAIN_LINES = 3
+LONGEST_BATCH = 900.0
 SIGNATURE_HEADER = "x-fairlead-signature"
 
 
@@ -73,14 +74,16 @@ class EmailChannel:
         while no mail of the batch has a fate yet; later it leaves the rest as RETRY, and the next batch raises it.
         """
         results: list[SendResult] = []
-        vain = 0
+        vain, until = 0, time.monotonic() + LONGEST_BATCH
         while len(results) < len(messages):
             try:
                 if vain == MAX_VAIN_LINES:
                     raise RetryLater("the mail server breaks off again and again")
                 vain += 1
+                if time.monotonic() >= until:
+                    raise RetryLater("the mail server takes too long for a batch")
                 with SmtpSession(context.settings, context.http) as session:
-                    if _send_while_open(context, session, messages, results):
+                    if _send_while_open(context, session, messages, results, until):
                         vain = 0
             except PluginError as error:
                 if not results:
@@ -127,11 +130,15 @@ def signature(body: bytes, secret: str, at: int) -> str:
 
 
 def _send_while_open(
-    context: ChannelContext, session: SmtpSession, messages: Sequence[OutgoingMessage], results: list[SendResult]
+    context: ChannelContext,
+    session: SmtpSession,
+    messages: Sequence[OutgoingMessage],
+    results: list[SendResult],
+    until: float,
 ) -> int:
-    """Add results until all messages have one or the line ends; how many mails the server took."""
+    """Add results until all messages have one, the line ends or the time is up; how many mails the server took."""
     taken = 0
-    while len(results) < len(messages) and session.is_open:
+    while len(results) < len(messages) and session.is_open and time.monotonic() < until:
         result = _send_one(context, session, messages[len(results)])
         if taken and result.state is SendState.RETRY and not session.is_open:
             # A server that ends long conversations: this mail was not taken, and is the first on the next line.

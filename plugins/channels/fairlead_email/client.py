@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import io
+import math
 import re
 import smtplib
 import socket
 import ssl
+import time
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +24,7 @@ from fairlead.plugins.errors import FixCredentials, FixSettings, PluginError, Re
 from fairlead.plugins.http import GuardedClient, open_stream
 from fairlead_email.settings import EmailSettings
 
+LONGEST_ANSWER = 64 * 1024
 _WORDS = {
     "1.1": "no such mailbox",
     "1.2": "no such domain",
@@ -74,13 +78,59 @@ class Reply:
         return SendState.UNKNOWN if self.stage is Stage.END else SendState.RETRY
 
 
+class _Answers(io.RawIOBase):
+    """What a socket brings, with one time limit and one size for a whole answer, however its lines come in."""
+
+    def __init__(self, line: socket.socket) -> None:
+        super().__init__()
+        self._line = line
+        self._until = math.inf
+        self._left = 0
+
+    def begin(self) -> None:
+        """An answer is awaited from now on, for as long as the socket's timeout says."""
+        self._until = time.monotonic() + (self._line.gettimeout() or math.inf)
+        self._left = LONGEST_ANSWER
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        timeout = self._line.gettimeout()
+        remaining = self._until - time.monotonic()
+        if remaining <= 0 or self._left <= 0:
+            raise TimeoutError
+        if timeout is not None:
+            self._line.settimeout(min(timeout, remaining))
+        try:
+            count = self._line.recv_into(buffer)
+        finally:
+            self._line.settimeout(timeout)
+        self._left -= count
+        return count
+
+
+class _Smtp(smtplib.SMTP):
+    """``smtplib`` with bounded answers: of its own it reads continuation lines for ever."""
+
+    _answers: _Answers | None = None
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self.file is None and self.sock is not None:
+            self._answers = _Answers(self.sock)
+            self.file = io.BufferedReader(self._answers)
+        if self._answers is not None:
+            self._answers.begin()
+        return super().getreply()
+
+
 class SmtpSession:
     """A logged-in connection; as a context manager it says goodbye at the end. Raises from the ladder on the way in."""
 
     def __init__(self, settings: EmailSettings, http: Any) -> None:
         self._settings = settings
         self._http = http
-        self._smtp = smtplib.SMTP(local_hostname=settings.ehlo_name or settings.own_domain)
+        self._smtp = _Smtp(local_hostname=settings.ehlo_name or settings.own_domain)
 
     def __enter__(self) -> Self:
         try:

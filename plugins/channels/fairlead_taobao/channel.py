@@ -75,9 +75,11 @@ def _orders_in(body: bytes, settings: TaobaoSettings) -> Sequence[OrderRecord]:
     if isinstance(found, dict):
         found = found.get("trade_fullinfo_get_response", found)
     trade = found.get("trade") if isinstance(found, dict) else None
-    if not isinstance(trade, dict) or lines_of(trade) is None or (settings.fetch_refunds and finished_refunds(trade)):
+    if not isinstance(trade, dict) or lines_of(trade) is None:
         return ()
     try:
+        if settings.fetch_refunds and finished_refunds(trade):
+            return ()
         return (to_order(trade, app_key=settings.app_key),)
     except BadTrade:
         return ()

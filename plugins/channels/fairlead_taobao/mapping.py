@@ -88,16 +88,25 @@ def lines_of(trade: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
     return [line for line in lines if isinstance(line, dict)]
 
 
-def finished_refunds(trade: Mapping[str, Any]) -> Sequence[str]:
-    """Ids of the refunds of this trade that went through, each once."""
-    found = (
-        str(line.get("refund_id") or "") for line in lines_of(trade) or () if line.get("refund_status") == "SUCCESS"
-    )
-    return list(dict.fromkeys(filter(None, found)))
+def finished_refunds(trade: Mapping[str, Any]) -> Mapping[str, int]:
+    """The refunds of this trade that went through, by id, with what was paid for their lines in fen.
+
+    Lines whose refund has no id are under the empty one. Raises :class:`BadTrade`.
+    """
+    found: dict[str, int] = {}
+    for line in lines_of(trade) or ():
+        if line.get("refund_status") == "SUCCESS":
+            refund_id = str(line.get("refund_id") or "")
+            found[refund_id] = found.get(refund_id, 0) + _paid_for(line)
+    return found
 
 
-def to_order(trade: Mapping[str, Any], *, app_key: str, refund_amount: int = 0) -> OrderRecord:
-    """One trade as an order; ``refund_amount`` in fen comes from elsewhere. Raises :class:`BadTrade`."""
+def to_order(trade: Mapping[str, Any], *, app_key: str, refund_amount: int | None = None) -> OrderRecord:
+    """One trade as an order. Raises :class:`BadTrade`.
+
+    ``refund_amount`` is in fen; without it, what was paid for the refunded lines counts as given back, and the whole
+    payment where a closed trade does not say which lines those are.
+    """
     tid = str(trade.get("tid") or "").strip()
     if not tid:
         raise BadTrade("tid is missing")
@@ -108,6 +117,10 @@ def to_order(trade: Mapping[str, Any], *, app_key: str, refund_amount: int = 0) 
     buyer = str(trade.get("buyer_open_uid") or "").strip()
     region = str(trade.get("receiver_state") or "").strip()
     lines = lines_of(trade) or ()
+    paid = amount if paid_at else 0
+    given_back = sum(finished_refunds(trade).values()) if refund_amount is None else refund_amount
+    if status == "refunded" and not given_back:
+        given_back = paid
     return OrderRecord(
         source_id=tid,
         created_at=to_utc(trade.get("created"), "created"),
@@ -115,8 +128,8 @@ def to_order(trade: Mapping[str, Any], *, app_key: str, refund_amount: int = 0) 
         status=status,
         currency="CNY",
         amount=amount,
-        paid_amount=amount if paid_at else 0,
-        refund_amount=refund_amount,
+        paid_amount=paid,
+        refund_amount=given_back,
         paid_at=paid_at,
         region="" if "*" in region else region,
         identities=() if not buyer or "*" in buyer else (IdentityClaim("taobao_open_uid", buyer, scope=app_key),),
@@ -137,12 +150,16 @@ def _to_line(line: Mapping[str, Any]) -> OrderLineRecord:
     count = str(line.get("num") or "1")
     if not count.isdecimal() or len(count) > 9:
         raise BadTrade("num is not a count")
-    # What the buyer paid for this line: after the order's discounts where the platform says it, else before them.
-    paid = next((line[name] for name in ("divide_order_fee", "payment", "total_fee") if line.get(name)), None)
     return OrderLineRecord(
         sku=str(line.get("outer_sku_id") or line.get("sku_id") or line.get("num_iid") or ""),
         title=str(line.get("title") or ""),
         quantity=int(count),
-        amount=to_fen(paid, "divide_order_fee"),
+        amount=_paid_for(line),
         category=str(line.get("cid") or ""),
     )
+
+
+def _paid_for(line: Mapping[str, Any]) -> int:
+    """What the buyer paid for a line: after the order's discounts where the platform says it, else before them."""
+    paid = next((line[name] for name in ("divide_order_fee", "payment", "total_fee") if line.get(name)), None)
+    return to_fen(paid, "divide_order_fee")

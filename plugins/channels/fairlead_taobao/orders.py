@@ -23,6 +23,7 @@ from fairlead_taobao.settings import TaobaoSettings
 log = logging.getLogger(__name__)
 LIST = "taobao.trades.sold.increment.get"
 SECOND = dt.timedelta(seconds=1)
+MOST_PAGES = 10_000
 
 
 def read_orders(context: ChannelContext, window: Window) -> Iterator[Sequence[OrderRecord]]:
@@ -70,13 +71,16 @@ def _read_piece(context: ChannelContext, piece: Window) -> Iterator[Sequence[Ord
 def _page_count(context: ChannelContext, piece: Window) -> int:
     """How many pages the piece has now; from the total, or by walking where the platform gives none."""
     settings: TaobaoSettings = context.settings
+    too_many = Abort(f"{LIST} speaks of more than {MOST_PAGES} pages: set a smaller window_minutes for the account")
     total = _list(context, piece, 1, fields="tid", use_has_next="false").get("total_results")
     if isinstance(total, int | str) and str(total).isdecimal():
-        return -(-int(total) // settings.page_size)
-    page = 1
-    while _list(context, piece, page, fields="tid", use_has_next="true").get("has_next") is True:
-        page += 1
-    return page
+        if len(str(total)) > 12 or (pages := -(-int(total) // settings.page_size)) > MOST_PAGES:
+            raise too_many
+        return pages
+    for page in range(1, MOST_PAGES + 1):
+        if _list(context, piece, page, fields="tid", use_has_next="true").get("has_next") is not True:
+            return page
+    raise too_many
 
 
 def _list(context: ChannelContext, piece: Window, page: int, *, fields: str, use_has_next: str) -> dict[str, Any]:
@@ -114,20 +118,23 @@ def _complete(context: ChannelContext, settings: TaobaoSettings, trade: dict[str
     except SkipItem as error:
         log.info("taobao trade %s has no details: %s", tid, error.code)
     try:
-        refunded = (
-            sum(_refund_fee(context, refund) for refund in finished_refunds(trade)) if settings.fetch_refunds else 0
-        )
+        refunded = None
+        if settings.fetch_refunds:
+            refunded = sum(_refund_fee(context, *refund) for refund in finished_refunds(trade).items())
         return to_order(trade, app_key=settings.app_key, refund_amount=refunded)
     except BadTrade as error:
         log.warning("taobao trade %s is left out: %s", tid, error)
         return None
 
 
-def _refund_fee(context: ChannelContext, refund_id: str) -> int:
+def _refund_fee(context: ChannelContext, refund_id: str, paid: int) -> int:
+    """What was given back by a refund; what was paid for its lines where the platform does not tell."""
+    if not refund_id:
+        return paid
     try:
         answer = call(context, "taobao.refund.get", {"fields": "refund_id,refund_fee,status", "refund_id": refund_id})
     except SkipItem as error:
         log.info("taobao refund is not readable: %s", error.code)
-        return 0
+        return paid
     refund = answer.get("refund")
-    return to_fen(refund.get("refund_fee"), "refund_fee") if isinstance(refund, dict) else 0
+    return to_fen(refund.get("refund_fee"), "refund_fee") if isinstance(refund, dict) else paid

@@ -40,7 +40,10 @@ class TaobaoSettings(BaseModel):
         le=86400,
         description="How much of the time before a sync is read again, because changes appear late.",
     )
-    fetch_refunds: bool = Field(True, description="Read the exact amount of each finished refund (one call each).")
+    fetch_refunds: bool = Field(
+        True,
+        description="Read the exact amount of each finished refund (one call each); else the price of its lines.",
+    )
     webhook_reply: str = Field('{"success":true}', description="The body that answers a verified callback.")
 
     @model_validator(mode="after")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import time
 from typing import Any
 
@@ -55,14 +56,23 @@ def test_time_moves_only_by_run_due() -> None:
 
 def test_retries_wait_exactly_and_retry_after_wins() -> None:
     errors = (RuntimeError(), RetryLater("busy", retry_after=100), RuntimeError())
-    recorder = Recorder(errors=errors, retry=Retry(attempts=4, first=2, factor=3, longest=10))
+    recorder = Recorder(errors=errors, retry=Retry(attempts=4, first=2, factor=8, longest=120))
     recorder.engine.start()
     run = recorder.engine.enqueue("work", {"n": 1})
     recorder.engine.run_due(at(0))
     assert recorder.engine.status(run).state is State.RUNNING  # type: ignore[union-attr]
     recorder.engine.run_due(at(1000))
-    assert finished(recorder.engine, run) == 2 + 100 + 10
+    assert finished(recorder.engine, run) == 2 + 100 + 120
     assert len(recorder.calls) == 4
+
+
+@pytest.mark.parametrize("asked", [1e9, 1e300, math.inf, math.nan, -5.0])
+def test_nobody_at_the_other_end_can_hold_a_run_for_longer_than_it_may_wait(asked: float) -> None:
+    recorder = Recorder(errors=(RetryLater("busy", retry_after=asked),), retry=Retry(attempts=2, first=2, longest=120))
+    recorder.engine.start()
+    run = recorder.engine.enqueue("work", {"n": 1})
+    recorder.engine.run_due(at(1000))
+    assert finished(recorder.engine, run) == (120 if asked > 0 else 2)
 
 
 def test_a_partition_starts_at_its_rate_and_others_do_not_wait() -> None:

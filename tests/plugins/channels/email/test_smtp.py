@@ -8,6 +8,7 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -292,6 +293,49 @@ def test_a_line_that_breaks_inside_the_mail_is_safe_to_repeat(account: Any) -> N
     with scripted(play) as port:
         results = CHANNEL.send(account.context(plain(port)), mail_to("a", text="x" * 12_000_000, html=""))
     assert states(results) == [SendState.RETRY]
+
+
+def trickle(first: bytes, line: bytes) -> Callable[[socket.socket], None]:
+    """An answer that never ends, in pieces that each come in time."""
+
+    def play(connection: socket.socket) -> None:
+        connection.sendall(first)
+        if first:
+            connection.recv(65536)
+        for _ in range(200):
+            connection.sendall(line)
+            time.sleep(0.05)
+
+    return play
+
+
+@pytest.mark.parametrize(
+    ("first", "line"),
+    [(b"", b"220-x\r\n"), (b"220 hi\r\n", b"250-SIZE\r\n"), (b"", b"220-" + b"x" * 4000 + b"\r\n"), (b"", b"2")],
+    ids=["greeting", "ehlo", "flood", "one long line"],
+)
+def test_an_answer_without_end_is_not_waited_for(account: Any, first: bytes, line: bytes) -> None:
+    told: list[bool] = []
+
+    def play(connection: socket.socket) -> None:
+        try:
+            trickle(first, line)(connection)
+            told.append(True)
+        except OSError:
+            told.append(False)
+            raise
+
+    with scripted(play) as port, pytest.raises(RetryLater):
+        CHANNEL.send(account.context(plain(port, timeout_seconds=0.5)), mail_to("a"))
+    assert told[:1] != [True], "the channel listened to the end"
+
+
+def test_a_batch_that_takes_too_long_leaves_the_rest_for_later(account: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with MailTwin() as twin:
+        monkeypatch.setattr("fairlead_email.channel.LONGEST_BATCH", 0.0)
+        with pytest.raises(RetryLater, match="too long"):
+            CHANNEL.send(account.context(plain(twin.port)), mail_to(*"abc"))
+        assert twin.mails == []
 
 
 def test_a_server_that_ends_every_line_does_not_loop(account: Any) -> None:

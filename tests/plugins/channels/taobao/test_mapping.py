@@ -104,10 +104,21 @@ def test_times_are_read_in_china() -> None:
 
 def test_refunds_that_went_through_count_once() -> None:
     lines = [
-        {"refund_id": 1, "refund_status": "SUCCESS"},
-        {"refund_id": 1, "refund_status": "SUCCESS"},
-        {"refund_id": 2, "refund_status": "CLOSED"},
-        {"refund_id": None, "refund_status": "SUCCESS"},
+        {"refund_id": 1, "refund_status": "SUCCESS", "payment": "1.50"},
+        {"refund_id": 1, "refund_status": "SUCCESS", "divide_order_fee": "2", "payment": "3"},
+        {"refund_id": 2, "refund_status": "CLOSED", "payment": "9"},
+        {"refund_id": None, "refund_status": "SUCCESS", "payment": "0.01"},
         {"refund_id": 3, "refund_status": "SUCCESS"},
     ]
-    assert finished_refunds({"orders": {"order": lines}}) == ["1", "3"]
+    trade = {"orders": {"order": lines}}
+    assert finished_refunds(trade) == {"1": 350, "": 1, "3": 0}
+    assert to_order({**TRADE, **trade}, app_key="app").refund_amount == 351
+
+
+def test_a_trade_closed_after_payment_was_given_back_whole() -> None:
+    closed = {**TRADE, "status": "TRADE_CLOSED"}
+    order = to_order(closed, app_key="app")
+    assert order.paid_amount > 0
+    assert order.refund_amount == order.paid_amount
+    assert to_order(closed, app_key="app", refund_amount=5).refund_amount == 5
+    assert to_order({**closed, "pay_time": None}, app_key="app").refund_amount == 0

@@ -7,6 +7,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import Any
 
+import httpx2
 import pytest
 from pydantic import ValidationError
 
@@ -17,6 +18,8 @@ from fairlead.plugins.contracts.channel import (
     SyncsOrders,
     Window,
 )
+from fairlead.plugins.errors import Abort
+from fairlead.testing.fakes import FakeHttp
 from fairlead_taobao import fairlead_register_channels
 from fairlead_taobao.channel import TaobaoChannel
 from fairlead_taobao.client import call
@@ -139,7 +142,42 @@ def test_a_vanished_detail_or_refund_and_a_broken_trade_do_not_stop_the_others(a
         orders = sync(context, account.now - 2 * DAY, account.now)
     assert {order.source_id for order in orders} == set(twin.book.trades) - {broken}
     assert refunded
-    assert all(order.refund_amount == 0 for order in orders)
+    given_back = {order.source_id: order.refund_amount for order in orders if order.refund_amount}
+    # What the platform no longer tells is what was paid for the lines, never nothing: that would be revenue.
+    assert given_back == {
+        tid: sum(
+            to_fen(line["divide_order_fee"], "divide_order_fee")
+            for line in twin.book.trades[tid]["orders"]["order"]
+            if line["refund_status"] == "SUCCESS"
+        )
+        for tid in refunded - {broken}
+    }
+
+
+def test_refunds_are_taken_from_the_lines_where_they_are_not_asked_for(account: Any) -> None:
+    with TaobaoTwin(now=account.clock, orders=60) as twin:
+        exact = sync(account.context(twin.settings(window_minutes=1440, **EXACT)), account.now - DAY, account.now)
+        frugal = account.context(twin.settings(window_minutes=1440, fetch_refunds=False, **EXACT))
+        asked = len(twin.calls)
+        found = sync(frugal, account.now - DAY, account.now)
+        assert all(method != "taobao.refund.get" for method, _ in twin.calls[asked:])
+    assert [order.refund_amount for order in found] == [order.refund_amount for order in exact]
+    assert any(order.refund_amount for order in found)
+
+
+@pytest.mark.parametrize(
+    "said", [{"total_results": 10**15}, {"total_results": "9" * 5000}, {"has_next": True}], ids=["many", "huge", "ever"]
+)
+def test_a_platform_that_speaks_of_pages_without_end_is_left(
+    account: Any, monkeypatch: pytest.MonkeyPatch, said: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("fairlead_taobao.orders.MOST_PAGES", 30)
+    http = FakeHttp(httpx2.Response(200, json={"trades_sold_increment_get_response": said}))
+    with TaobaoTwin(now=account.clock) as twin:
+        settings = twin.settings(window_minutes=1440, **EXACT)
+    with pytest.raises(Abort, match="window_minutes"):
+        sync(account.context(settings, http.client()), account.now - DAY, account.now)
+    assert len(http.requests) <= 31
 
 
 # -- windows --------------------------------------------------------------------------------------------------------
