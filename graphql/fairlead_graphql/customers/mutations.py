@@ -20,7 +20,7 @@ from fairlead_graphql.customers.loaders import PROFILE
 from fairlead_graphql.customers.types import Profile
 from fairlead_graphql.ids import from_global, to_global
 from fairlead_graphql.listing import read_one
-from fairlead_graphql.mutation import Answer, UserError, client_mutation, done
+from fairlead_graphql.mutation import Answer, UserError, client_mutation, done, or_none
 from fairlead_graphql.policy import reached_with
 from fairlead_graphql.selection import Selection
 
@@ -86,7 +86,7 @@ class RecordConsentInput:
     source: str = strawberry.field(description="Where it was given, at most 40 characters.")
     text_version: str = strawberry.field(default="", description="Version of the text the person saw.")
     expires_at: dt.datetime | None = strawberry.field(
-        default=None, description="When the agreement ends by itself; it has no end when left out."
+        default=strawberry.UNSET, description="When the agreement ends by itself; it has no end when left out."
     )
     idempotency_key: str | None = strawberry.field(default=strawberry.UNSET, description="The same key does it once.")
 
@@ -203,7 +203,7 @@ class CustomersMutation:
                 given.channel,
                 source=source,
                 text_version=given.text_version,
-                expires_at=given.expires_at,
+                expires_at=or_none(given.expires_at),
                 evidence=evidence,
             )
         else:
