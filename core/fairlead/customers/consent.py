@@ -12,12 +12,14 @@ import numpy.typing as npt
 import orjson
 import sqlalchemy as sa
 
-from fairlead.customers.carrying import end_older_grants
 from fairlead.customers.cells import LATEST
+from fairlead.customers.heirs import surviving
+from fairlead.customers.holding import hold_again
+from fairlead.customers.locking import lock_identities
 from fairlead.customers.mapping import PURPOSES as PURPOSES
-from fairlead.customers.model import Consent, ConsentRecord, Profile
+from fairlead.customers.model import Consent, ConsentRecord
 from fairlead.errors import InvalidInput
-from fairlead.facts.ingest import fingerprints
+from fairlead.facts.fingerprint import fingerprints
 from fairlead.storage import bulk, ids
 from fairlead.storage.types import from_millis, to_millis
 from fairlead.work import Work
@@ -45,17 +47,21 @@ class ConsentColumns:
 
 
 def record_consents(work: Work, rows: ConsentColumns) -> int:
-    """Keep the proofs and let the newest word for each person, purpose and channel hold; answers how many were new.
+    """Keep the proofs and bring what holds to what they say; answers how many were new.
 
-    Of two words at one instant a withdrawal wins, and one for all channels (``*``) ends older grants for single ones.
+    A proof is new when its source has not told this word, for this purpose and channel at this instant, by the same
+    fingerprint. Which of several words holds: :mod:`fairlead.customers.holding`.
     """
+    lock_identities(work)
     count = len(rows.at)
+    marks = zip(rows.fingerprints, rows.purposes, rows.channels, rows.states, rows.at, strict=True)
+    told = [f"{mark.hex()}/{purpose}/{channel}/{state}/{at}" for mark, purpose, channel, state, at in marks]
     stored = bulk.insert(
         work.session,
         ConsentRecord,
         {
             "id": ids.reserve(work.session.connection(), count),
-            "fingerprint": rows.fingerprints,
+            "fingerprint": fingerprints("consent", told),
             "profile_id": rows.profile_ids,
             "purpose": rows.purposes,
             "channel": rows.channels,
@@ -68,23 +74,7 @@ def record_consents(work: Work, rows: ConsentColumns) -> int:
         },
         ignore_known=True,
     )
-    bulk.insert(
-        work.session,
-        Consent,
-        {
-            "id": ids.reserve(work.session.connection(), count),
-            "profile_id": rows.profile_ids,
-            "purpose": rows.purposes,
-            "channel": rows.channels,
-            "state": rows.states,
-            "at": rows.at,
-            "expires_at": rows.expires_at,
-        },
-        newer_wins=bulk.NewerWins(
-            key=("profile_id", "purpose", "channel"), version="at", keep=("id",), tie=("state", "withdrawn")
-        ),
-    )
-    end_older_grants(work, np.unique(rows.profile_ids).tolist())
+    hold_again(work, rows.profile_ids.tolist())
     return stored
 
 
@@ -116,17 +106,6 @@ def withdraw(
     _note(work, profile_id, purpose, channel, "withdrawn", source, "", None, evidence)
 
 
-def surviving(work: Work, profile_id: int) -> int:
-    """The profile that a merged one goes on as: links and receipts may name who has been absorbed since."""
-    while True:
-        into = work.session.scalar(
-            sa.select(Profile.merged_into).where(Profile.id == profile_id, Profile.state == "merged")
-        )
-        if into is None:
-            return profile_id
-        profile_id = into
-
-
 def _last_word(work: Work, profile_id: int, purpose: str, channel: str) -> int:
     """When the word that holds was given; what a person says now is never older, whatever clocks said before."""
     known = work.session.scalar(
@@ -153,7 +132,11 @@ def _note(
         raise InvalidInput(
             f"{purpose!r} is no purpose", path=("purpose",), next_step=f"use one of {', '.join(PURPOSES)}"
         )
-    profile_id = surviving(work, profile_id)
+    if not 1 <= len(channel) <= 40 or not channel.isprintable():
+        raise InvalidInput("a channel's name has 1 to 40 characters", path=("channel",), next_step="give one, or *")
+    lock_identities(work)
+    # Links and receipts may name who has been absorbed since.
+    profile_id = surviving(work, [profile_id]).get(profile_id, profile_id)
     at = max(to_millis(work.now), _last_word(work, profile_id, purpose, channel) + 1)
     record_consents(
         work,

@@ -2,9 +2,9 @@
 
 Rows that share a strong identity are one person (connected components over identity codes). A component that meets no
 known profile becomes a new one; one that meets several merges them into the oldest. Blocked values never link, and a
-value seen with more than :data:`SHARED_LIMIT` values of another strong kind, those its profile holds already included,
-is a shared one (a shop's own phone, a test account): it is blocked and reported instead of gluing strangers together.
-Weak identities follow the person they are seen with and never join two.
+value seen with more than :data:`SHARED_LIMIT` values of one strong kind, those its profile holds already included, is a
+shared one (a shop's own phone, a test account): it is blocked and reported instead of gluing strangers together. People
+whom somebody has parted are not joined again. Weak identities follow the person they are seen with and never join two.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from fairlead.customers.identifiers import is_strong
-from fairlead.customers.merging import merge_profiles
+from fairlead.customers.locking import lock_identities
+from fairlead.customers.merging import merge_profiles, parted
 from fairlead.customers.model import BlockedIdentity, Identity, Profile
 from fairlead.governance.audit import record
 from fairlead.storage import bulk, ids
-from fairlead.storage.locks import lock
 from fairlead.storage.types import to_millis
 from fairlead.work import Work
 
@@ -75,7 +75,7 @@ def link(work: Work, columns: Sequence[ClaimColumn], source: str) -> Linked:
     claims = _collect(work, columns)
     if not claims.keys:
         return Linked(np.zeros(rows, np.int64), np.zeros(rows, np.int64))
-    lock(work.session, f"identities/{work.client_id}")
+    lock_identities(work)
     identity, holder = _look_up(work, claims)
     usable = _not_blocked(work, claims)
     shared = _shared(work, claims, usable, holder)
@@ -83,8 +83,9 @@ def link(work: Work, columns: Sequence[ClaimColumn], source: str) -> Linked:
     usable &= ~shared
 
     labels, profiles = _components(claims, usable, holder)
+    _keep_apart(work, claims, usable, holder, labels, profiles)
     row_label = _label_rows(rows, claims, usable, labels, holder)
-    owner, merged = _merge_owners(work, labels[len(claims.keys) :], profiles, int(labels.max()) + 1, source)
+    owner, merged = _merge_owners(work, claims, usable, labels, profiles, source)
     created = _create_profiles(work, owner, row_label)
     identity = _remember(work, claims, usable & (identity == 0), identity, owner[labels[: len(claims.keys)]], source)
 
@@ -154,20 +155,26 @@ def _look_up(work: Work, claims: _Claims) -> tuple[IntArray, IntArray]:
 
 
 def _not_blocked(work: Work, claims: _Claims) -> BoolArray:
-    found = work.session.execute(sa.select(BlockedIdentity.kind, BlockedIdentity.blind))
-    blocked = {(kind, bytes(blind)) for kind, blind in found}
-    pairs = zip(claims.keys, claims.blinds, strict=True)
-    return np.fromiter(((key[0], blind) not in blocked for key, blind in pairs), bool, len(claims.keys))
+    free = np.ones(len(claims.keys), bool)
+    for start, end in _runs(claims.keys):
+        kind, scope, _ = claims.keys[start]
+        for chunk in range(start, end, LOOKUP):
+            wanted = claims.blinds[chunk : min(chunk + LOOKUP, end)]
+            query = sa.select(BlockedIdentity.blind).where(
+                BlockedIdentity.kind == kind, BlockedIdentity.scope == scope, BlockedIdentity.blind.in_(wanted)
+            )
+            blocked = {bytes(blind) for blind in work.session.scalars(query)}
+            if blocked:
+                free[chunk : chunk + len(wanted)] = [blind not in blocked for blind in wanted]
+    return free
 
 
 def _shared(work: Work, claims: _Claims, usable: BoolArray, holder: IntArray) -> BoolArray:
-    """Codes that stand beside more than SHARED_LIMIT distinct values of one other strong kind, now or before."""
+    """Codes that stand beside more than SHARED_LIMIT distinct values of one strong kind, now or before."""
     out = np.zeros(len(claims.keys), bool)
     groups = {name: number for number, name in enumerate(dict.fromkeys(key[:2] for key in claims.keys))}
     group = np.fromiter((groups[key[:2]] for key in claims.keys), np.int64, len(claims.keys))
     left, right = _neighbours(claims, usable)
-    apart = group[left] != group[right]
-    left, right = left[apart], right[apart]
     out[_crowded(left, group[right], len(groups), SHARED_LIMIT)] = True
     # What the holder of a value has already counts as seen beside it, or one order at a time would glue a whole shop.
     news = (holder[left] > 0) & (holder[left] != holder[right]) & ~out[left]
@@ -175,14 +182,15 @@ def _shared(work: Work, claims: _Claims, usable: BoolArray, holder: IntArray) ->
     known = _held_by_kind(work, np.unique(holder[left]).tolist(), groups)
     kinds = group[right]
     before = (known.get((who, kind), 0) for who, kind in zip(holder[left].tolist(), kinds.tolist(), strict=True))
-    room = SHARED_LIMIT - np.fromiter(before, np.int64, len(left))
+    # A value is not seen beside itself.
+    room = SHARED_LIMIT + (group[left] == kinds) - np.fromiter(before, np.int64, len(left))
     pairs, place, fresh = np.unique(left * len(groups) + kinds, return_index=True, return_counts=True)
     out[(pairs // max(len(groups), 1))[fresh > room[place]]] = True
     return out
 
 
 def _neighbours(claims: _Claims, usable: BoolArray) -> tuple[IntArray, IntArray]:
-    """Distinct pairs of strong codes that stand in one row, each both ways round."""
+    """Distinct pairs of two strong codes that stand in one row, each both ways round."""
     ok = (claims.strong & usable)[claims.code]
     row, code = claims.row[ok], claims.code[ok]
     size = max(len(claims.keys), 1)
@@ -193,7 +201,9 @@ def _neighbours(claims: _Claims, usable: BoolArray) -> tuple[IntArray, IntArray]
         found += [one * size + other, other * size + one]
         step += 1
     pairs = np.unique(np.concatenate(found))
-    return pairs // size, pairs % size
+    left, right = pairs // size, pairs % size
+    # Two columns of one row may hold the same value.
+    return left[left != right], right[left != right]
 
 
 def _crowded(left: IntArray, kind: IntArray, kinds: int, limit: int) -> IntArray:
@@ -220,6 +230,7 @@ def _block(work: Work, claims: _Claims, shared: BoolArray) -> int:
     codes = np.flatnonzero(shared).tolist()
     columns: bulk.Columns = {
         "kind": [claims.keys[code][0] for code in codes],
+        "scope": [claims.keys[code][1] for code in codes],
         "blind": [claims.blinds[code] for code in codes],
         "reason": [SHARED] * len(codes),
         "created_at": [to_millis(work.now)] * len(codes),
@@ -264,17 +275,52 @@ def _label_rows(rows: int, claims: _Claims, usable: BoolArray, labels: IntArray,
     return row_label
 
 
+def _keep_apart(
+    work: Work, claims: _Claims, usable: BoolArray, holder: IntArray, labels: IntArray, profiles: IntArray
+) -> None:
+    """Take components apart (``labels`` is changed) that would join two people whom somebody has parted.
+
+    Each known profile of such a component keeps what it holds. A new value goes to the first holder it stands in a row
+    with, and what stands with nobody known is somebody new.
+    """
+    codes = len(claims.keys)
+    if not len(profiles) or np.bincount(labels[codes:]).max() < 2:
+        return
+    label_of = dict(zip(profiles.tolist(), labels[codes:].tolist(), strict=True))
+    torn = {label_of[one] for one, other in parted(work) if one in label_of and label_of[one] == label_of.get(other)}
+    if not torn:
+        return
+    within = np.isin(labels, list(torn))
+    alone = np.flatnonzero(within[codes:])
+    labels[codes + alone] = labels.max() + 1 + np.arange(len(alone))
+    held = np.flatnonzero(within[:codes] & usable & (holder > 0))
+    labels[held] = labels[codes + np.searchsorted(profiles, holder[held])]
+    known = np.zeros(codes, bool)
+    known[held] = True
+    anchor = np.full(int(claims.row.max()) + 1, -1, np.int64)
+    beside = (claims.strong & known)[claims.code]
+    anchor[claims.row[beside][::-1]] = labels[claims.code[beside]][::-1]
+    loose = (within[:codes] & usable & ~known)[claims.code] & (anchor[claims.row] >= 0)
+    labels[claims.code[loose][::-1]] = anchor[claims.row[loose]][::-1]
+
+
 def _merge_owners(
-    work: Work, label_of_profile: IntArray, profiles: IntArray, components: int, source: str
+    work: Work, claims: _Claims, usable: BoolArray, labels: IntArray, profiles: IntArray, source: str
 ) -> tuple[IntArray, int]:
     """Profile per component (0 for none yet): the oldest it meets, which absorbs the others."""
-    owner = np.zeros(components, np.int64)
+    codes = len(claims.keys)
+    label_of_profile = labels[codes:]
+    owner = np.zeros(int(labels.max()) + 1, np.int64)
     owner[label_of_profile[::-1]] = profiles[::-1]
     survivor = owner[label_of_profile]
     absorbed = survivor != profiles
     if absorbed.any():
         pairs = list(zip(survivor[absorbed].tolist(), profiles[absorbed].tolist(), strict=True))
-        merge_profiles(work, pairs, rule="shared_identity", evidence={"source": source})
+        kinds: dict[int, set[str]] = {label: set() for label in label_of_profile[absorbed].tolist()}
+        for code in np.flatnonzero(claims.strong & usable & np.isin(labels[:codes], list(kinds))).tolist():
+            kinds[int(labels[code])].add(claims.keys[code][0])
+        evidence = [{"source": source, "kinds": sorted(kinds[label])} for label in label_of_profile[absorbed].tolist()]
+        merge_profiles(work, pairs, rule="shared_identity", evidence=evidence)
     return owner, int(absorbed.sum())
 
 

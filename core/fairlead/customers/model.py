@@ -71,6 +71,7 @@ class BlockedIdentity(Tenant, Base):
     __tablename__ = "blocked_identity"
     client_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
     kind: Mapped[str] = mapped_column(sa.String(24), primary_key=True)
+    scope: Mapped[str] = mapped_column(sa.String(40), primary_key=True, default="")
     blind: Mapped[Blind] = mapped_column(primary_key=True)
     reason: Mapped[str] = mapped_column(sa.String(120))
     created_at: Mapped[dt.datetime]
@@ -83,6 +84,13 @@ class ProfileMerge(Tenant, Base):
     __table_args__ = (
         sa.Index("ix_profile_merge_survivor", "client_id", "survivor_id"),
         sa.Index("ix_profile_merge_absorbed", "client_id", "absorbed_id"),
+        sa.Index(
+            "ix_profile_merge_undone",
+            "client_id",
+            "undone_at",
+            sqlite_where=sa.text("undone_at IS NOT NULL"),
+            postgresql_where=sa.text("undone_at IS NOT NULL"),
+        ),
     )
     id: Mapped[Id]
     survivor_id: Mapped[Ref]

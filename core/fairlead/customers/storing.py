@@ -14,6 +14,7 @@ from fairlead.customers.chunk import Chunk, pick, pick_claims
 from fairlead.customers.linking import link
 from fairlead.customers.profiles import fill_profiles
 from fairlead.facts import ingest, refunds
+from fairlead.facts.fingerprint import fingerprints
 from fairlead.facts.ingest import Taken
 from fairlead.storage.types import to_millis
 from fairlead.work import Work
@@ -230,7 +231,7 @@ def store_consents(work: Work, mapping: maps.ConsentMapping, chunk: Chunk, file:
         work,
         consent.ConsentColumns(
             profile_ids=linked.profile_ids[somebody],
-            fingerprints=ingest.fingerprints(mapping.source, pick(ids, rows)),
+            fingerprints=fingerprints(mapping.source, pick(ids, rows)),
             purposes=pick(purposes, rows),
             channels=pick(channels, rows),
             states=pick(states, rows),

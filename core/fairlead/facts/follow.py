@@ -6,27 +6,29 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from fairlead.customers.heirs import cut, heir
 from fairlead.facts.model import Event, Order, Touch
 from fairlead.work import Work
 
 QUIET = {"synchronize_session": False}
 
 
-def absorb(work: Work, absorbed_id: int, survivor_id: int) -> None:
-    """Give all facts of one profile to another."""
+def absorb(work: Work, absorbed: Sequence[int]) -> None:
+    """Give all facts of merged profiles to those they go on as."""
     for entity in (Event, Order, Touch):
         work.session.execute(
-            sa.update(entity).where(entity.profile_id == absorbed_id).values(profile_id=survivor_id),
+            sa.update(entity).where(entity.profile_id.in_(absorbed)).values(profile_id=heir(entity)),
             execution_options=QUIET,
         )
 
 
 def give_back(work: Work, survivor_id: int, absorbed_id: int, identity_ids: Sequence[int]) -> None:
     """Give the facts that came by these identities, before or after the merge, back to the absorbed profile."""
-    for entity in (Event, Order, Touch):
-        work.session.execute(
-            sa.update(entity)
-            .where(entity.profile_id == survivor_id, entity.identity_id.in_(identity_ids))
-            .values(profile_id=absorbed_id),
-            execution_options=QUIET,
-        )
+    for part in cut(identity_ids):
+        for entity in (Event, Order, Touch):
+            work.session.execute(
+                sa.update(entity)
+                .where(entity.profile_id == survivor_id, entity.identity_id.in_(part))
+                .values(profile_id=absorbed_id),
+                execution_options=QUIET,
+            )

@@ -6,8 +6,7 @@ nothing, except that an order takes the newer state. All arrays of one call have
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -19,6 +18,7 @@ import sqlalchemy as sa
 from fairlead.customers.identifiers import normalise
 from fairlead.customers.linking import ClaimColumn, Linked, link
 from fairlead.facts import codes
+from fairlead.facts.fingerprint import fingerprints
 from fairlead.facts.model import Event, Order, OrderLine, Touch
 from fairlead.plugins.contracts.channel import OrderRecord
 from fairlead.storage import bulk, ids
@@ -88,17 +88,6 @@ class OrderColumns:
     refund_amounts: Sequence[int] | None = None
     regions: Sequence[str | None] | None = None
     properties: Sequence[str | None] | None = None
-
-
-def fingerprints(source: str, source_ids: Iterable[str]) -> list[bytes]:
-    """128 bits of BLAKE2b over the source and each id."""
-    base = hashlib.blake2b(source.encode() + b"\0", digest_size=16)
-    out = []
-    for source_id in source_ids:
-        digest = base.copy()
-        digest.update(source_id.encode())
-        out.append(digest.digest())
-    return out
 
 
 def take_events(work: Work, source: str, rows: EventColumns, import_id: int | None = None) -> Taken:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from fairlead.facts import codes
-from fairlead.facts.ingest import Taken, fingerprints
+from fairlead.facts.fingerprint import fingerprints
+from fairlead.facts.ingest import Taken
 from fairlead.facts.model import Event, Order
 from fairlead.storage import bulk, ids
 from fairlead.storage.locks import lock

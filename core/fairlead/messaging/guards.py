@@ -16,6 +16,7 @@ from sqlalchemy.orm import aliased
 from fairlead.clients.service import get_client
 from fairlead.customers.model import BlockedIdentity, Consent, Identity, Profile, Suppression
 from fairlead.journeys.model import Enrolment, Journey
+from fairlead.messaging.follow import REPEATED, repeated
 from fairlead.messaging.model import PAUSED, SENDING, SENT, UNKNOWN, Message
 from fairlead.messaging.policy import PERIODS, Policy, get_policy, next_allowed, zone_of
 from fairlead.storage.locks import lock
@@ -63,6 +64,7 @@ def judge(work: Work, messages: Sequence[Message], kinds: Sequence[str], scope: 
     consented, withdrawn = _consented(work, messages)
     addresses, suppressed = _addresses(work, messages, kinds, scope)
     stopped = _stopped_journeys(work, messages)
+    twice = repeated(work, [row.id for row in messages if row.enrolment_id is not None])
     policy, zone = get_policy(work), get_client(work.session, work.client_id).zone
     today = work.now.astimezone(zone_of(zone)).date()
     for message in messages:
@@ -71,6 +73,8 @@ def judge(work: Work, messages: Sequence[Message], kinds: Sequence[str], scope: 
             verdicts.refused[message.id] = ARCHIVED
         elif stopped.get(message.id) == "paused":
             verdicts.delayed[message.id] = (work.now + PAUSE_LOOK, PAUSED)
+        elif message.id in twice:
+            verdicts.refused[message.id] = REPEATED
         elif state != "active":
             verdicts.refused[message.id] = NO_PERSON
         elif message.id in withdrawn or (message.purpose not in EXEMPT and message.id not in consented):
@@ -174,7 +178,11 @@ def _addresses(
             Identity.profile_id.in_({row.profile_id for row in messages}),
             Identity.kind.in_(kinds),
             Identity.scope.in_({"", scope}),
-            ~sa.exists().where(BlockedIdentity.kind == Identity.kind, BlockedIdentity.blind == Identity.blind),
+            ~sa.exists().where(
+                BlockedIdentity.kind == Identity.kind,
+                BlockedIdentity.scope == Identity.scope,
+                BlockedIdentity.blind == Identity.blind,
+            ),
         )
         .order_by(Identity.id)
     )

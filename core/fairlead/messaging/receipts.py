@@ -10,7 +10,7 @@ from fairlead.channels.model import ChannelAccount
 from fairlead.customers.consent import withdraw
 from fairlead.customers.identifiers import normalise
 from fairlead.customers.model import Identity, Suppression
-from fairlead.facts.ingest import fingerprints
+from fairlead.facts.fingerprint import fingerprints
 from fairlead.messaging.history import set_state
 from fairlead.messaging.model import SENDING, SENT, UNKNOWN, Message, MessageReceipt
 from fairlead.plugins.contracts.channel import Receipt, ReceiptState

@@ -98,6 +98,7 @@ class BlockIdentityInput:
     client: str = strawberry.field(description="Slug of the client.")
     kind: str = strawberry.field(description="Such as phone or email.")
     value: str = strawberry.field(description="The value.")
+    scope: str = strawberry.field(default="", description="The app or shop it is valid in.")
     reason: str = strawberry.field(description="Why, for the log.")
     idempotency_key: str | None = strawberry.field(default=strawberry.UNSET, description="The same key does it once.")
 
@@ -118,6 +119,7 @@ class UnblockIdentityInput:
     client: str = strawberry.field(description="Slug of the client.")
     kind: str = strawberry.field(description="Such as phone or email.")
     value: str = strawberry.field(description="The value.")
+    scope: str = strawberry.field(default="", description="The app or shop it is valid in.")
     idempotency_key: str | None = strawberry.field(default=strawberry.UNSET, description="The same key does it once.")
 
 
@@ -217,7 +219,7 @@ class CustomersMutation:
         description="Let a value link nobody from now on: a shop's own phone, a test account.",
     )
     def block_identity(work: Work, given: BlockIdentityInput) -> Answer:
-        block(work, given.kind, given.value, given.reason)
+        block(work, given.kind, given.value, given.reason, scope=given.scope)
         return {"kind": given.kind}
 
     @client_mutation(
@@ -227,4 +229,4 @@ class CustomersMutation:
         description="Let a blocked value link people again, from the next fact on.",
     )
     def unblock_identity(work: Work, given: UnblockIdentityInput) -> Answer:
-        return {"was": unblock(work, given.kind, given.value)}
+        return {"was": unblock(work, given.kind, given.value, scope=given.scope)}

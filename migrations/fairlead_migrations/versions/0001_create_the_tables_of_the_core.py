@@ -162,10 +162,11 @@ def upgrade() -> None:
         "blocked_identity",
         sa.Column("client_id", sa.BigInteger(), nullable=False),
         sa.Column("kind", sa.String(length=24), nullable=False),
+        sa.Column("scope", sa.String(length=40), nullable=False),
         sa.Column("blind", sa.LargeBinary(length=16), nullable=False),
         sa.Column("reason", sa.String(length=120), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("client_id", "kind", "blind", name=op.f("pk_blocked_identity")),
+        sa.PrimaryKeyConstraint("client_id", "kind", "scope", "blind", name=op.f("pk_blocked_identity")),
     )
     op.create_table(
         "channel_metric",
@@ -453,6 +454,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_profile_merge_absorbed", "profile_merge", ["client_id", "absorbed_id"], unique=False)
     op.create_index("ix_profile_merge_survivor", "profile_merge", ["client_id", "survivor_id"], unique=False)
+    op.create_index(
+        "ix_profile_merge_undone",
+        "profile_merge",
+        ["client_id", "undone_at"],
+        unique=False,
+        sqlite_where=sa.text("undone_at IS NOT NULL"),
+        postgresql_where=sa.text("undone_at IS NOT NULL"),
+    )
     op.create_table(
         "saved_mapping",
         sa.Column("client_id", sa.BigInteger(), nullable=False),
@@ -1014,6 +1023,12 @@ def downgrade() -> None:
     op.drop_index("ix_score_value", table_name="score")
     op.drop_table("score")
     op.drop_table("saved_mapping")
+    op.drop_index(
+        "ix_profile_merge_undone",
+        table_name="profile_merge",
+        sqlite_where=sa.text("undone_at IS NOT NULL"),
+        postgresql_where=sa.text("undone_at IS NOT NULL"),
+    )
     op.drop_index("ix_profile_merge_survivor", table_name="profile_merge")
     op.drop_index("ix_profile_merge_absorbed", table_name="profile_merge")
     op.drop_table("profile_merge")

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fairlead.customers.blocking import block_identity, unblock_identity
-from fairlead.customers.linking import SHARED_LIMIT
+from fairlead.customers.linking import SHARED_LIMIT, ClaimColumn, link
+from fairlead.customers.merging import merge_profiles, split_profile
 from fairlead.customers.model import BlockedIdentity, Identity, Profile, ProfileMerge
 from fairlead.governance.model import AuditEntry
 from fairlead.runtime import Fairlead
@@ -203,3 +204,62 @@ def test_two_at_once_make_one_person(desk: Any, make_desk: Any) -> None:
         assert session.scalar(sa.select(sa.func.count()).select_from(Identity)) == 120
         assert session.scalar(sa.select(sa.func.count()).select_from(Profile)) == 60
     assert broken(desk.runtime.database.engine) == {}
+
+
+def test_the_second_phone_of_every_row_is_the_shops_and_glues_nobody(desk: Any) -> None:
+    first = [f"+8613800{at:06d}" for at in range(200)]
+    for batch in (first, [f"+8613900{at:06d}" for at in range(50)]):
+        with desk.runtime.work(desk.client) as work:
+            columns = [ClaimColumn("phone", batch), ClaimColumn("phone", ["+8613711112222"] * len(batch))]
+            linked = link(work, columns, "orders")
+        assert linked.created == len(batch)
+        assert len(set(linked.profile_ids.tolist())) == len(batch)
+
+
+def test_a_value_is_blocked_in_its_own_shop_only(desk: Any) -> None:
+    def seen(scope: str, phones: Sequence[str]) -> int:
+        with desk.runtime.work(desk.client) as work:
+            columns = [ClaimColumn("member", ["1"] * len(phones), scope), ClaimColumn("phone", list(phones))]
+            return len(set(link(work, columns, "test").profile_ids.tolist()) - {0})
+
+    assert seen("shop-a", [f"+8613800{at:06d}" for at in range(SHARED_LIMIT + 1)]) == SHARED_LIMIT + 1
+    assert seen("shop-b", ["+8613711112222", "+8613711113333"]) == 1
+    with desk.runtime.reading(desk.client) as work:
+        assert work.session.scalars(sa.select(BlockedIdentity.scope)).all() == ["shop-a"]
+    with desk.runtime.work(desk.client) as work:
+        assert not unblock_identity(work, "member", "1")
+        assert unblock_identity(work, "member", "1", scope="shop-a")
+
+
+def test_who_was_parted_is_not_joined_again_by_the_same_rows(desk: Any) -> None:
+    rows = [{"phone": "+8613800138000", "email": "a@example.com"}]
+    with desk.runtime.work(desk.client) as work:
+        one, two = desk.link(work, [{"phone": "+8613800138000"}, {"email": "a@example.com"}]).profile_ids.tolist()
+        assert desk.link(work, rows).merged == 1
+    with desk.runtime.work(desk.client) as work:
+        split_profile(work, work.session.scalars(sa.select(ProfileMerge.id)).one())
+    with desk.runtime.work(desk.client) as work:
+        again = desk.link(work, [*rows, {"phone": "+8613800138000", "member": "m1"}, {"email": "a@example.com"}])
+        assert (again.merged, again.created) == (0, 0)
+        assert again.profile_ids.tolist() == [one, one, two]
+    with desk.runtime.work(desk.client) as work:
+        # A new value that stands with both goes to whom it is seen with first, and joins nobody either.
+        more = [{"phone": "+8613800138000", "openid": "o1"}, {"openid": "o1", "email": "a@example.com"}]
+        assert desk.link(work, more).merged == 0
+        third = desk.link(work, [{"phone": "+8613800138000", "openid": "o2"}, {"openid": "o2", "member": "m9"}])
+        assert third.merged == 0
+        assert set(third.profile_ids.tolist()) == {one}
+    with desk.runtime.reading(desk.client) as work:
+        assert sorted(work.session.scalars(sa.select(Profile.state))) == ["active", "active"]
+    assert broken(desk.runtime.database.engine) == {}
+
+
+def test_who_was_parted_stays_so_when_one_of_them_is_absorbed_by_a_third(desk: Any) -> None:
+    with desk.runtime.work(desk.client) as work:
+        seen = [{"member": "m1"}, {"member": "m2"}, {"member": "m3"}]
+        one, two, three = desk.link(work, seen).profile_ids.tolist()
+        (merge,) = merge_profiles(work, [(two, three)], rule="test", evidence=[{}])
+        split_profile(work, merge.id)
+        merge_profiles(work, [(one, two)], rule="test", evidence=[{}])
+        assert desk.link(work, [{"member": "m1", "openid": "o"}, {"member": "m3", "openid": "o"}]).merged == 0
+        assert work.session.get_one(Profile, three).state == "active"

@@ -62,7 +62,7 @@ def snapshot(desk: Any) -> dict[str, Any]:
 
 def merge(desk: Any, one: int, two: int) -> int:
     with desk.runtime.work(desk.client) as work:
-        return merge_profiles(work, [(one, two)], rule="by hand", evidence={})[0].id
+        return merge_profiles(work, [(one, two)], rule="by hand", evidence=[{}])[0].id
 
 
 def test_merge_and_split_restore_both_sides(desk: Any) -> None:

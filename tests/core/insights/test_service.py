@@ -109,7 +109,7 @@ def test_a_merged_person_has_one_path_and_a_split_one_two(runtime: Fairlead) -> 
     with runtime.work("acme") as work:
         ann, bob = link(work, member("ann", "bob"), "test").profile_ids.tolist()
         before = earned(work, "linear")
-        merged = merge_profiles(work, [(ann, bob)], rule="test", evidence={})[0]
+        merged = merge_profiles(work, [(ann, bob)], rule="test", evidence=[{}])[0]
         assert read_paths(work, ask({})).summary.paths == 2
         both = earned(work, "linear")
         assert both["mail"] == pytest.approx((4 / 3, 1400 * 2 / 3))

@@ -25,7 +25,7 @@ from fairlead.clients.plugin_sets import set_plugin
 from fairlead.clients.service import create_agency, create_client
 from fairlead.customers.consent import ConsentColumns, record_consents
 from fairlead.customers.linking import ClaimColumn, link
-from fairlead.facts.ingest import fingerprints
+from fairlead.facts.fingerprint import fingerprints
 from fairlead.journeys.model import Enrolment, Step
 from fairlead.journeys.service import activate_journey, create_journey
 from fairlead.messaging.model import SENT, UNKNOWN, Message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +17,9 @@ from fairlead.clients.plugin_sets import set_plugin
 from fairlead.clients.service import create_agency, create_client
 from fairlead.customers.consent import grant, withdraw
 from fairlead.customers.linking import ClaimColumn, link
-from fairlead.customers.merging import merge_profiles
+from fairlead.customers.merging import merge_profiles, split_profile
 from fairlead.errors import InvalidInput
+from fairlead.journeys.model import Enrolment
 from fairlead.messaging.dispatch import dispatch
 from fairlead.messaging.model import Message
 from fairlead.messaging.outbox import queue_messages
@@ -26,6 +28,7 @@ from fairlead.messaging.templates import render, save_template
 from fairlead.runtime import Fairlead
 from fairlead.storage.types import to_millis
 from fairlead.testing.fakes import FakeClock
+from support.invariants import broken
 
 NO_LIMITS = Policy(quiet_from=0, quiet_until=0, caps=())
 
@@ -135,9 +138,84 @@ def test_merging_does_not_send_a_journeys_message_twice(
         activate_journey(work, create_journey(work, "hi", "Hi", {"nodes": nodes, "edges": edges}).id)
     advance(runtime, "acme")
     with runtime.work("acme") as work:
-        merge_profiles(work, [(people[0], people[1])], rule="test", evidence={})
+        merge_profiles(work, [(people[0], people[1])], rule="test", evidence=[{}])
     dispatch(runtime, runtime.client("acme").id, account)
     assert _states(runtime) == {"cancelled:merged_with_one_who_has_it": 1, "sent:": 3}
+
+
+def _journey(runtime: Fairlead, people: list[int], *, pause: bool = False) -> int:
+    """Everybody of ``people`` on a journey that sends; with ``pause`` after an hour."""
+    from fairlead.journeys.advance import advance
+    from fairlead.journeys.service import activate_journey, create_journey, enrol_profiles
+
+    nodes = [{"id": "start", "kind": "trigger_manual"}]
+    nodes += [{"id": "pause", "kind": "wait", "settings": {"hours": 1}}] if pause else []
+    nodes += [
+        {"id": "hello", "kind": "send", "settings": {"account": "desk", "template": "hello"}},
+        {"id": "end", "kind": "exit"},
+    ]
+    edges = [{"source": one["id"], "target": two["id"]} for one, two in itertools.pairwise(nodes)]
+    with runtime.work("acme") as work:
+        journey = create_journey(work, "hi", "Hi", {"nodes": nodes, "edges": edges}).id
+        activate_journey(work, journey)
+    with runtime.work("acme") as work:
+        enrol_profiles(work, journey, people)
+    advance(runtime, "acme")
+    return journey
+
+
+@pytest.mark.parametrize("survivor_waits", ["in the queue", "before the node"])
+def test_what_the_absorbed_one_has_got_the_survivor_does_not_get_again(
+    desk: tuple[Fairlead, int, list[int]], clock: FakeClock, survivor_waits: str
+) -> None:
+    from fairlead.journeys.advance import advance
+    from fairlead.journeys.service import enrol_profiles
+
+    runtime, account, people = desk
+    survivor, absorbed, *others = people
+    journey = _journey(runtime, [absorbed, *others], pause=True)
+    clock.advance(minutes=30)
+    with runtime.work("acme") as work:
+        enrol_profiles(work, journey, [survivor])
+    advance(runtime, "acme")
+    clock.advance(minutes=40)
+    advance(runtime, "acme")
+    dispatch(runtime, runtime.client("acme").id, account)
+    assert _states(runtime) == {"sent:": 3}
+    if survivor_waits == "in the queue":
+        clock.advance(minutes=30)
+        advance(runtime, "acme")
+    with runtime.work("acme") as work:
+        merge_profiles(work, [(survivor, absorbed)], rule="test", evidence=[{}])
+    clock.advance(hours=2)
+    advance(runtime, "acme")
+    dispatch(runtime, runtime.client("acme").id, account)
+    assert _states(runtime) == {"refused:merged_with_one_who_has_it": 1, "sent:": 3}
+
+
+def test_who_is_absorbed_on_the_way_gets_there_as_the_survivor(
+    desk: tuple[Fairlead, int, list[int]], clock: FakeClock
+) -> None:
+    from fairlead.journeys.advance import advance
+
+    runtime, account, people = desk
+    survivor, first, second, outsider = people
+    _journey(runtime, [first, second], pause=True)
+    with runtime.work("acme") as work:
+        merges = merge_profiles(work, [(survivor, first), (survivor, second)], rule="test", evidence=[{}, {}])
+    clock.advance(hours=2)
+    advance(runtime, "acme")
+    dispatch(runtime, runtime.client("acme").id, account)
+    assert _states(runtime) == {"sent:": 1}
+    with runtime.work("acme") as work:
+        split_profile(work, merges[0].id)
+    with runtime.reading("acme") as work:
+        sent_to = work.session.scalars(sa.select(Message.profile_id)).all()
+        states = dict(work.session.execute(sa.select(Enrolment.profile_id, Enrolment.state)).all())
+    assert sent_to == [first] or sent_to == [survivor]
+    assert states == {first: "finished", second: "exited"}
+    assert outsider not in states
+    assert broken(runtime.database.engine) == {}
 
 
 @pytest.mark.parametrize(

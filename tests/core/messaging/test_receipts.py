@@ -154,7 +154,7 @@ def test_a_link_withdraws_and_does_so_again_without_harm(made: Any) -> None:
 def test_the_link_of_an_absorbed_person_withdraws_for_who_goes_on(made: Any, clock: Any) -> None:
     token = token_of(made, made.people[1])
     with made.work() as work:
-        merge_profiles(work, [(made.people[0], made.people[1])], rule="test", evidence={})
+        merge_profiles(work, [(made.people[0], made.people[1])], rule="test", evidence=[{}])
     clock.advance(minutes=1)
     with made.work() as work:
         accept(work, token)

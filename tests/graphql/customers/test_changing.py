@@ -131,7 +131,7 @@ def test_a_merge_is_seen_and_undone(seeded: Any) -> None:
     (merge,) = found["merges"]
     assert [one["kind"] for one in found["identities"]] == ["email", "member"]
     assert (merge["rule"], merge["undoneAt"]) == ("shared_identity", None)
-    assert merge["evidence"] == {"source": "test"}
+    assert merge["evidence"] == {"source": "test", "kinds": ["email", "member"]}
     absorbed = world.data("operator@acme", HISTORY, id=merge["absorbedId"])["client"]["profile"]
     assert (absorbed["state"], absorbed["mergedInto"], absorbed["merges"]) == ("merged", found["id"], [])
     given = {"client": "acme", "mergeId": merge["id"]}
