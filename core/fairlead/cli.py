@@ -105,12 +105,20 @@ def import_(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="The file with the rows.")],
     client: Annotated[str, typer.Option("--client", help="Slug of the client.")],
     mapping: Annotated[str, typer.Option("--mapping", help="Name of a saved mapping, or a JSON file with one.")],
+    save_as: Annotated[str, typer.Option("--save-as", help="Keep the mapping under this name.")] = "",
+    rejects: Annotated[
+        Path | None, typer.Option("--rejects", dir_okay=False, help="Write line, column and reason of rejected rows.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Bring a file of facts in; rows that cannot be taken are reported with line and reason."""
     take = api("fairlead.customers.imports", "import_file")
     with runtime() as opened, progress(f"importing {file.name}") as bar:
+        if save_as:
+            api("fairlead.cli_import", "save_mapping")(opened, client, mapping, save_as)
         result = take(opened, client, file, mapping, bar)
+        if rejects is not None:
+            api("fairlead.cli_import", "write_rejects")(opened, client, result.import_id, rejects)
     row = result if isinstance(result, dict) else {name: getattr(result, name) for name in _public(result)}
     if as_json:
         emit(row)

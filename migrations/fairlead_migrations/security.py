@@ -28,7 +28,9 @@ def create_app_role() -> None:
     op.execute(
         f"""
         DO $$ BEGIN
-            IF NOT pg_has_role(current_user, '{APP_ROLE}', 'MEMBER') THEN
+            -- Since 16 who makes a role is a member of it, but one that may not act as it.
+            IF NOT pg_has_role(current_user, '{APP_ROLE}', CASE
+                WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END) THEN
                 EXECUTE format('GRANT {APP_ROLE} TO %I', current_user);
             END IF;
         END $$

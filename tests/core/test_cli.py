@@ -186,6 +186,27 @@ def test_an_import_needs_its_file(installed: Path) -> None:
     call("import", "missing.csv", "--client", "acme", "--mapping", "orders", code=2)
 
 
+def test_an_import_keeps_its_mapping_and_says_what_it_rejected(installed: Path, tmp_path: Path) -> None:
+    file, mapping, rejects = tmp_path / "o.csv", tmp_path / "o.json", tmp_path / "rejects.csv"
+    file.write_text("no,at,=total\nA1,2026-01-02,10\nA2,soon,10\nA3,2026-01-02,many\n", encoding="utf-8")
+    fields = {"fact": "orders", "source": "shop", "channel": {"constant": "pos"}, "order_id": "no"}
+    mapping.write_text(json.dumps({**fields, "placed_at": "at", "amount": "=total"}), encoding="utf-8")
+    words = ("import", str(file), "--client", "acme", "--json")
+    call(*words, "--mapping", str(mapping), "--save-as", "Not A Name", code=1)
+    first = json.loads(
+        call(*words, "--mapping", str(mapping), "--save-as", "shop-orders", "--rejects", str(rejects)).stdout
+    )
+    assert (first["accepted"], first["rejected"]) == (1, 2)
+    assert rejects.read_text(encoding="utf-8").splitlines() == [
+        "line,column,reason",
+        "3,at,is no date and time",
+        "4,'=total,is no amount of money",
+    ]
+    again = json.loads(call(*words, "--mapping", "shop-orders").stdout)
+    assert (again["accepted"], again["known"]) == (1, 1)
+    assert "--save-as" in call(*words, "--mapping", "other", code=1).stderr
+
+
 def test_the_worker_stops_when_asked() -> None:
     engine, stop, ran = MemoryEngine(), threading.Event(), threading.Event()
 

@@ -20,7 +20,9 @@ GENDERS = {
     **dict.fromkeys(("男", "m", "male", "1", "先生"), "male"),
     **dict.fromkeys(("女", "f", "female", "0", "2", "女士"), "female"),
 }
-_AMOUNT_NOISE = re.compile(r"[\s,，¥￥元$]")
+_AMOUNT_NOISE = re.compile(r"[\s¥￥元$]")
+# A comma may be a decimal one: it is read where only thousands can be meant.
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?", re.ASCII)
 # Decimal and int read more than people write (underscores, names, exponents of any size), so the form is checked first.
 _NUMBER = re.compile(r"[+-]?(?:\d{1,24}(?:\.\d{0,24})?|\.\d{1,24})(?:[eE][+-]?\d{1,2})?", re.ASCII)
 LARGEST = 2**62
@@ -110,12 +112,17 @@ def date_of(text: str) -> str:
 def money_reader(currency: str) -> Callable[[str], int]:
     """A reader of major units to minor ones; more digits than the currency has are an error, not a rounding."""
     scale = 10 ** MINOR_DIGITS.get(currency, 2)
-    return lambda text: _whole(_number(_AMOUNT_NOISE.sub("", text)) * scale)
+    return lambda text: _whole(_number(_ungrouped(text)) * scale)
 
 
 def minor_units(text: str) -> int:
     """An amount that stands in minor units already; raises for a fraction of one."""
-    return _whole(_number(_AMOUNT_NOISE.sub("", text)))
+    return _whole(_number(_ungrouped(text)))
+
+
+def _ungrouped(text: str) -> str:
+    text = _AMOUNT_NOISE.sub("", text.replace("，", ","))
+    return text.replace(",", "") if _GROUPED.fullmatch(text) else text
 
 
 def _number(text: str) -> Decimal:

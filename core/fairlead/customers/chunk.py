@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 import orjson
 
-from fairlead.customers.cells import Problems, fold, read_column
+from fairlead.customers.cells import Problems, fold, minor_units, money_reader, read_column
 from fairlead.customers.identifiers import looks_personal, normalise
 from fairlead.customers.linking import ClaimColumn
-from fairlead.customers.mapping import IdentityColumn, Source
+from fairlead.customers.mapping import IdentityColumn, Source, is_currency
 from fairlead.errors import InvalidInput
 
 T = TypeVar("T")
@@ -57,6 +57,26 @@ class Chunk:
             return [None] * len(self.rows)
         return read_column(self.cells(column), column, read, self.problems, reason, optional=optional)
 
+    def money(
+        self, column: str | None, currencies: Sequence[str | None], reason: str, *, minor: bool, optional: bool = True
+    ) -> list[int | None]:
+        """Amounts in minor units of each row's own currency; ``minor`` says that they stand in those already."""
+        used = set(filter(None, currencies))
+        if minor or len(used) < 2:
+            read = minor_units if minor else money_reader(next(iter(used), "CNY"))
+            return self.read(column, read, reason, optional=optional)
+        if column is None:
+            return [None] * len(self.rows)
+        readers = {currency: money_reader(currency) for currency in used}
+        # The reader sees each distinct text once, so the currency is made a part of it.
+        pairs = zip(self.cells(column), currencies, strict=True)
+        cells = [f"{currency or min(used)}{cell}" if cell.strip() else "" for cell, currency in pairs]
+
+        def amount(text: str) -> int:
+            return readers[text[:3]](text[3:].strip())
+
+        return read_column(cells, column, amount, self.problems, reason, optional=optional)
+
     def text(self, column: str | None, limit: int, *, optional: bool = True) -> list[str | None]:
         """A column of text of at most ``limit`` characters."""
 
@@ -67,8 +87,13 @@ class Chunk:
 
         return self.read(column, short, f"is longer than {limit} characters", optional=optional)
 
-    def choice(self, source: Source, allowed: Sequence[str] | None, limit: int = 80) -> list[str | None]:
-        """A constant, or a column translated by the source's values and held to ``allowed``."""
+    def choice(
+        self, source: Source, allowed: Sequence[str] | None, limit: int = 80, *, blank: str | None = None
+    ) -> list[str | None]:
+        """A constant, or a column translated by the source's values and held to ``allowed``.
+
+        An empty cell is a problem, or stands for ``blank`` where that is given.
+        """
         if source.constant is not None:
             return [source.constant] * len(self.rows)
 
@@ -79,7 +104,26 @@ class Chunk:
             return text
 
         reason = f"is none of {', '.join(allowed)}" if allowed else f"is longer than {limit} characters"
-        return self.read(source.column, translate, reason, optional=False)
+        found = self.read(source.column, translate, reason, optional=blank is not None)
+        return found if blank is None else [blank if value is None else value for value in found]
+
+    def currencies(self, source: Source) -> list[str | None]:
+        """Currency codes of the rows (ISO 4217)."""
+        if source.constant is not None:
+            return [source.constant] * len(self.rows)
+
+        def code(text: str) -> str:
+            text = source.values.get(text, text)
+            if not is_currency(text):
+                raise ValueError
+            return text
+
+        return self.read(source.column, code, "is no ISO 4217 code", optional=False)
+
+    def drop(self, at: Sequence[int], column: str, reason: str) -> None:
+        """Reject rows that turned out to be of no use only when they were about to be stored."""
+        for index in at:
+            self.problems.setdefault(index, (column, reason))
 
     def identities(self, columns: Sequence[IdentityColumn], region: str) -> list[ClaimColumn]:
         """Claims, normalised. A cell that is no such identity is left out and counted, the rest of its row stays."""

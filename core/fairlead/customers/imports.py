@@ -6,6 +6,7 @@ Facts are known by their source id, so the same file again, or a run that was ki
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 CHUNK = 20_000
 Progress = Callable[[int, int], None]
+MAPPING_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
 MAPPING: TypeAdapter[maps.Mapping] = TypeAdapter(maps.Mapping)
 STORE: dict[type[Any], Callable[..., Any]] = {
     maps.EventMapping: storing.store_events,
@@ -82,6 +84,39 @@ def parse_mapping(data: object) -> maps.Mapping:
         ) from None
 
 
+def save_mapping(work: Work, name: str, mapping: maps.Mapping) -> None:
+    """Keep a mapping under a name, in place of the one it may name already."""
+    if not MAPPING_NAME.fullmatch(name):
+        raise InvalidInput(
+            "a mapping's name has 1 to 80 of a-z, 0-9, _ and -", path=("name",), next_step="such as tmall-orders"
+        )
+    saved = work.session.scalars(sa.select(SavedMapping).where(SavedMapping.name == name)).first()
+    before = None if saved is None else saved.mapping
+    if saved is None:
+        saved = SavedMapping(name=name)
+        work.session.add(saved)
+    saved.mapping, saved.changed_at = _dump(mapping), work.now
+    work.session.flush()
+    record(work, "mapping.save", "saved_mapping", name, before=before, after=saved.mapping)
+
+
+def rejected_rows(work: Work, import_id: int) -> Iterator[tuple[int, str, str]]:
+    """Line, column and reason of each row that an import did not take, by line."""
+    columns = (ImportReject.row_number, ImportReject.column, ImportReject.reason)
+    after = 0
+    while True:
+        query = sa.select(*columns).where(ImportReject.import_id == import_id, ImportReject.row_number > after)
+        rows = work.session.execute(query.order_by(ImportReject.row_number).limit(CHUNK)).all()
+        yield from ((number, column, reason) for number, column, reason in rows)
+        if len(rows) < CHUNK:
+            return
+        after = rows[-1][0]
+
+
+def _dump(mapping: maps.Mapping) -> dict[str, Any]:
+    return mapping.model_dump(mode="json", exclude_defaults=True) | {"fact": mapping.fact}
+
+
 def load_mapping(work: Work, name: str) -> maps.Mapping:
     """A saved mapping by name, or the one in a JSON file."""
     if name.endswith(".json"):
@@ -92,7 +127,7 @@ def load_mapping(work: Work, name: str) -> maps.Mapping:
     saved = work.session.scalars(sa.select(SavedMapping).where(SavedMapping.name == name)).first()
     if saved is None:
         raise NotFound(
-            f"there is no mapping {name!r}", path=("mapping",), next_step="save it first, or give the mapping itself"
+            f"there is no mapping {name!r}", path=("mapping",), next_step="give a JSON file, and --save-as to keep it"
         )
     return parse_mapping(saved.mapping)
 
@@ -123,7 +158,7 @@ def import_file(
             file_name=path.name[:200],
             file_digest=digest,
             source=mapping.source,
-            mapping=mapping.model_dump(mode="json", exclude_defaults=True) | {"fact": mapping.fact},
+            mapping=_dump(mapping),
             state="running",
             started_at=work.now,
         )

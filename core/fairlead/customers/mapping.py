@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from typing import Annotated, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from phonenumbers import SUPPORTED_REGIONS
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fairlead.customers.identifiers import KIND
@@ -18,8 +20,14 @@ class _Strict(BaseModel):
 
 Purpose = Literal["marketing", "personalisation", "sharing", "service"]
 PURPOSES: tuple[str, ...] = get_args(Purpose)
+TIME_FORMATS = ("iso", "epoch_seconds", "epoch_millis")
 CONSENT_STATES = ("granted", "withdrawn")
 ORDER_STATUSES = ("created", "paid", "shipped", "finished", "closed", "refunded")
+
+
+def is_currency(text: str) -> bool:
+    """Whether a text has the form of an ISO 4217 code."""
+    return len(text) == 3 and text.isascii() and text.isalpha() and text.isupper()
 
 
 class Source(_Strict):
@@ -81,6 +89,28 @@ class _Mapping(_Strict):
             raise ValueError(f"{zone!r} is no IANA time zone") from None
         return zone
 
+    @field_validator("time_format")
+    @classmethod
+    def _time_format(cls, time_format: str) -> str:
+        if time_format in TIME_FORMATS:
+            return time_format
+        try:
+            # A format that nothing can be read by would reject every row of a file, each with the wrong reason.
+            time.strptime(time.strftime(time_format, time.gmtime(0)), time_format)
+            readable = "%" in time_format
+        except ValueError:
+            readable = False
+        if not readable:
+            raise ValueError(f"{time_format!r} is none of {', '.join(TIME_FORMATS)}, and no strptime format")
+        return time_format
+
+    @field_validator("region")
+    @classmethod
+    def _region(cls, region: str) -> str:
+        if region not in SUPPORTED_REGIONS:
+            raise ValueError(f"{region!r} is no country that has telephone numbers (ISO 3166-1, such as CN)")
+        return region
+
 
 class EventMapping(_Mapping):
     """Rows are events."""
@@ -140,7 +170,7 @@ class OrderMapping(_Mapping):
     @classmethod
     def _currency(cls, currency: Source) -> Source:
         for word in (currency.constant, *currency.values.values()):
-            if word is not None and not (len(word) == 3 and word.isascii() and word.isupper()):
+            if word is not None and not is_currency(word):
                 raise ValueError(f"{word!r} is no ISO 4217 code")
         return currency
 
@@ -164,6 +194,7 @@ class ProfileMapping(_Mapping):
     dates: dict[str, str] = Field(default_factory=dict)
     home_region: str | None = None
     language: str | None = None
+    home_zone: str | None = None
 
 
 class ConsentMapping(_Mapping):

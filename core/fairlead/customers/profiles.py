@@ -10,6 +10,7 @@ import numpy.typing as npt
 import orjson
 import sqlalchemy as sa
 
+from fairlead.customers.heirs import cut
 from fairlead.customers.identifiers import mask, mask_name
 from fairlead.customers.model import Identity, Profile
 from fairlead.errors import NotFound
@@ -25,24 +26,24 @@ IDENTITY_COLUMN = "identity.value"
 def fill_profiles(
     work: Work, profile_ids: npt.NDArray[np.int64], fields: Mapping[str, Sequence[Any]], *, only_missing: bool = False
 ) -> None:
-    """Set fields of profiles, a column at a time; rows with profile 0 are passed over, the last row of a profile wins.
+    """Set fields of profiles, a column at a time; rows with profile 0 are passed over.
 
-    ``name`` comes in clear and is sealed here, ``attributes`` is JSON text and is merged into what is known.
+    Of several rows of one profile the last that says something wins, field by field. ``name`` comes in clear and is
+    sealed here, ``attributes`` is JSON text and is merged into what is known.
     """
-    last = dict(zip(profile_ids.tolist(), range(len(profile_ids)), strict=True))
-    last.pop(0, None)
-    if not last or not fields:
+    rows = profile_ids.tolist()
+    people = [number for number in dict.fromkeys(rows) if number]
+    if not people or not fields:
         return
-    at = list(last.values())
-    columns: dict[str, Sequence[Any]] = {"id": list(last)}
+    columns: dict[str, Sequence[Any]] = {"id": people}
     for name, values in fields.items():
-        picked = [values[index] for index in at]
-        if name == "name":
-            picked = _seal_names(work, picked)
-        elif name == "attributes":
-            picked = _merge_attributes(work, list(last), picked)
-        columns[name] = picked
-    columns["changed_at"] = [to_millis(work.now)] * len(at)
+        if name == "attributes":
+            columns[name] = _merge_attributes(work, people, rows, values)
+            continue
+        said = {number: value for number, value in zip(rows, values, strict=True) if value is not None}
+        picked = [said.get(number) for number in people]
+        columns[name] = _seal_names(work, picked) if name == "name" else picked
+    columns["changed_at"] = [to_millis(work.now)] * len(people)
     bulk.update(work.session, Profile, columns, only_missing=only_missing)
 
 
@@ -51,18 +52,16 @@ def _seal_names(work: Work, names: list[str | None]) -> list[Any]:
     return [next(sealed) if name else None for name in names]
 
 
-def _merge_attributes(work: Work, profile_ids: list[int], texts: list[str | None]) -> list[str]:
-    known: dict[int, dict[str, Any]] = {}
-    for start in range(0, len(profile_ids), 5000):
-        rows = work.session.execute(
-            sa.select(Profile.id, Profile.attributes).where(Profile.id.in_(profile_ids[start : start + 5000]))
-        )
-        known.update(rows.all())
-    merged = zip(profile_ids, texts, strict=True)
-    return [
-        orjson.dumps({**known.get(profile_id, {}), **orjson.loads(text or "{}")}).decode()
-        for profile_id, text in merged
-    ]
+def _merge_attributes(work: Work, people: Sequence[int], rows: Sequence[int], texts: Sequence[str | None]) -> list[str]:
+    """What is known of these people with what the rows say, in their order, on top."""
+    merged: dict[int, dict[str, Any]] = {}
+    for part in cut(people):
+        found = work.session.execute(sa.select(Profile.id, Profile.attributes).where(Profile.id.in_(part)))
+        merged.update((number, dict(attributes)) for number, attributes in found)
+    for number, text in zip(rows, texts, strict=True):
+        if number and text:
+            merged.setdefault(number, {}).update(orjson.loads(text))
+    return [orjson.dumps(merged.get(number, {})).decode() for number in people]
 
 
 def masked_identity(work: Work, identity: Identity) -> str:

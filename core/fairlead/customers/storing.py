@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 
+from fairlead.clients.service import get_client
 from fairlead.customers import cells, consent
 from fairlead.customers import mapping as maps
 from fairlead.customers.chunk import Chunk, pick, pick_claims
-from fairlead.customers.linking import link
+from fairlead.customers.linking import Linked, link
 from fairlead.customers.profiles import fill_profiles
 from fairlead.facts import ingest, refunds
 from fairlead.facts.fingerprint import fingerprints
 from fairlead.facts.ingest import Taken
+from fairlead.facts.lines import Lines, store_lines
+from fairlead.plugins.contracts.channel import OrderLineRecord
 from fairlead.storage.types import to_millis
 from fairlead.work import Work
 
@@ -32,7 +36,7 @@ def store_events(work: Work, mapping: maps.EventMapping, chunk: Chunk, file: str
     at = chunk.read(mapping.at, read_time, NOT_A_TIME, optional=False)
     types = chunk.choice(mapping.type, None)
     channels = chunk.choice(mapping.channel, None)
-    amounts = chunk.read(mapping.amount, _money(mapping), NOT_MONEY)
+    amounts = chunk.read(mapping.amount, _money(work, mapping), NOT_MONEY)
     items, categories = chunk.text(mapping.item, 80), chunk.text(mapping.category, 80)
     claims = chunk.identities(mapping.identities, mapping.region)
     properties = chunk.properties(mapping.properties)
@@ -65,7 +69,7 @@ def store_touches(work: Work, mapping: maps.TouchMapping, chunk: Chunk, file: st
     campaigns = chunk.text(mapping.campaign, 80)
     claims = chunk.identities(mapping.identities, mapping.region)
     conversion = mapping.conversion
-    amounts = chunk.read(conversion.amount, _money(mapping), NOT_MONEY) if conversion else []
+    amounts = chunk.read(conversion.amount, _money(work, mapping), NOT_MONEY) if conversion else []
     _need_somebody(chunk, claims, mapping)
     good = chunk.good()
     columns = ingest.TouchColumns(
@@ -76,7 +80,8 @@ def store_touches(work: Work, mapping: maps.TouchMapping, chunk: Chunk, file: st
         claims=pick_claims(claims, good),
         campaigns=pick(campaigns, good),
     )
-    taken = ingest.take_touches(work, mapping.source, columns, import_id)
+    taken, linked = ingest.take_touches(work, mapping.source, columns, import_id)
+    good = _drop_nobody(chunk, good, linked, mapping)
     if conversion:
         marks = chunk.cells(conversion.column)
         converting = [index for index in good if marks[index].strip().lower() in conversion.equals]
@@ -100,22 +105,24 @@ def store_orders(work: Work, mapping: maps.OrderMapping, chunk: Chunk, file: str
     """Rows are orders, or single lines of one-line orders."""
     chunk.refuse_personal(mapping.item, mapping.item_title, mapping.receiver_region)
     read_time = cells.time_reader(mapping.time_format, mapping.zone)
-    money = _money(mapping)
     ids = chunk.source_ids((mapping.order_id,), file, limit=64)
+    currencies = chunk.currencies(mapping.currency)
+    minor = mapping.money == "minor"
     placed = chunk.read(mapping.placed_at, read_time, NOT_A_TIME, optional=False)
     paid_at = chunk.read(mapping.paid_at, read_time, NOT_A_TIME)
     changed = chunk.read(mapping.changed_at, read_time, NOT_A_TIME)
-    amounts = chunk.read(mapping.amount, money, NOT_MONEY, optional=False)
-    paid = chunk.read(mapping.paid_amount, money, NOT_MONEY)
-    refunded = chunk.read(mapping.refund_amount, money, NOT_MONEY)
+    amounts = chunk.money(mapping.amount, currencies, NOT_MONEY, minor=minor, optional=False)
+    paid = chunk.money(mapping.paid_amount, currencies, NOT_MONEY, minor=minor)
+    refunded = chunk.money(mapping.refund_amount, currencies, NOT_MONEY, minor=minor)
     channels = chunk.choice(mapping.channel, None)
-    currencies = chunk.choice(mapping.currency, None, limit=3)
     statuses = chunk.choice(mapping.status, maps.ORDER_STATUSES) if mapping.status else [None] * len(chunk)
     regions, names = chunk.text(mapping.receiver_region, 40), chunk.text(mapping.receiver_name, 80)
     skus, titles = chunk.text(mapping.item, 80), chunk.text(mapping.item_title, 200)
     quantities = chunk.read(mapping.quantity, _count, "is no whole number of pieces")
     claims = chunk.identities(mapping.identities, mapping.region)
     properties = chunk.properties(mapping.properties)
+    if mapping.item:
+        _one_line_each(chunk, mapping.item, ids, skus, changed)
     good = chunk.good()
     rows = ingest.OrderColumns(
         source_ids=pick(ids, good),
@@ -137,14 +144,22 @@ def store_orders(work: Work, mapping: maps.OrderMapping, chunk: Chunk, file: str
     taken, linked = ingest.take_orders(work, rows, mapping.source, import_id)
     if mapping.item:
         lines = [at for at, index in enumerate(good) if skus[index]]
-        ingest.store_single_lines(
+        store_lines(
             work,
-            pick(rows.channels, lines),
-            pick(rows.source_ids, lines),
-            [skus[good[at]] or "" for at in lines],
-            [titles[good[at]] or "" for at in lines],
-            [quantities[good[at]] or 1 for at in lines],
-            pick(rows.amounts, lines),
+            [
+                Lines(
+                    rows.channels[at],
+                    rows.source_ids[at],
+                    rows.changed_at[at],
+                    rows.amounts[at],
+                    [
+                        OrderLineRecord(
+                            skus[good[at]] or "", titles[good[at]] or "", quantities[good[at]] or 1, rows.amounts[at]
+                        )
+                    ],
+                )
+                for at in lines
+            ],
         )
     if mapping.receiver_name:
         fill_profiles(work, linked.profile_ids, {"name": pick(names, good)}, only_missing=True)
@@ -157,14 +172,19 @@ def store_refunds(work: Work, mapping: maps.RefundMapping, chunk: Chunk, file: s
     ids = chunk.source_ids(mapping.source_id, file)
     orders = chunk.source_ids((mapping.order_id,), file)
     at = chunk.read(mapping.at, read_time, NOT_A_TIME, optional=False)
-    amounts = chunk.read(mapping.amount, _positive(_money(mapping)), NOT_MONEY, optional=False)
     channels = chunk.choice(mapping.channel, None)
     good = chunk.good()
     known = dict(zip(good, refunds.find_orders(work, pick(channels, good), pick(orders, good)), strict=True))
-    for index, order in known.items():
-        if order is None:
-            chunk.problems[index] = (mapping.order_id, "is no order that is known")
-    kept = {index: order for index, order in known.items() if order is not None}
+    chunk.drop(
+        [index for index, order in known.items() if order is None], mapping.order_id, "is no order that is known"
+    )
+    # What is given back is money of the order.
+    currencies = [order.currency if (order := known.get(index)) else None for index in range(len(chunk))]
+    amounts = chunk.money(mapping.amount, currencies, NOT_MONEY, minor=mapping.money == "minor", optional=False)
+    chunk.drop(
+        [index for index, amount in enumerate(amounts) if amount is not None and amount <= 0], mapping.amount, NOT_MONEY
+    )
+    kept = {index: order for index, order in known.items() if order is not None and index not in chunk.problems}
     return refunds.take_refunds(
         work,
         mapping.source,
@@ -183,6 +203,7 @@ def store_profiles(work: Work, mapping: maps.ProfileMapping, chunk: Chunk, file:
     genders = _genders(chunk, mapping.gender)
     births = chunk.read(mapping.birth_date, _date, "is no date")
     regions = chunk.text(mapping.home_region, 12)
+    zones = chunk.read(mapping.home_zone, _zone, "is no IANA time zone")
     claims = chunk.identities(mapping.identities, mapping.region)
     dates = {name: chunk.read(column, cells.date_of, "is no date") for name, column in mapping.dates.items()}
     extra = chunk.properties(mapping.properties, dates)
@@ -196,13 +217,15 @@ def store_profiles(work: Work, mapping: maps.ProfileMapping, chunk: Chunk, file:
         ("birth_date", mapping.birth_date, births),
         ("region", mapping.home_region, regions),
         ("language", mapping.language, languages),
+        ("zone", mapping.home_zone, zones),
     ):
         if column is not None:
             fields[name] = pick(values, good)
     if mapping.properties or dates:
         fields["attributes"] = pick(extra, good)
     fill_profiles(work, linked.profile_ids, fields)
-    return Taken(len(good), 0, linked.created, linked.merged, linked.blocked)
+    kept = _drop_nobody(chunk, good, linked, mapping)
+    return Taken(len(kept), 0, linked.created, linked.merged, linked.blocked)
 
 
 def store_consents(work: Work, mapping: maps.ConsentMapping, chunk: Chunk, file: str, _import_id: int) -> Taken:
@@ -213,11 +236,7 @@ def store_consents(work: Work, mapping: maps.ConsentMapping, chunk: Chunk, file:
     at = _not_later(chunk, mapping.at, at, to_millis(work.now))
     purposes = chunk.choice(mapping.purpose, maps.PURPOSES)
     states = chunk.choice(mapping.state, maps.CONSENT_STATES)
-    channels = (
-        chunk.choice(mapping.consent_channel, None)
-        if not mapping.consent_channel.column
-        else [cell or "*" for cell in chunk.text(mapping.consent_channel.column, 40)]
-    )
+    channels = chunk.choice(mapping.consent_channel, None, limit=40, blank="*")
     ends = chunk.read(mapping.expires_at, read_time, NOT_A_TIME)
     versions = chunk.text(mapping.text_version, 40)
     claims = chunk.identities(mapping.identities, mapping.region)
@@ -225,8 +244,8 @@ def store_consents(work: Work, mapping: maps.ConsentMapping, chunk: Chunk, file:
     _need_somebody(chunk, claims, mapping)
     good = chunk.good()
     linked = link(work, pick_claims(claims, good), mapping.source)
-    somebody = np.flatnonzero(linked.profile_ids > 0).tolist()
-    rows = [good[place] for place in somebody]
+    somebody = np.flatnonzero(linked.profile_ids > 0)
+    rows = _drop_nobody(chunk, good, linked, mapping)
     stored = consent.record_consents(
         work,
         consent.ConsentColumns(
@@ -245,21 +264,31 @@ def store_consents(work: Work, mapping: maps.ConsentMapping, chunk: Chunk, file:
     return Taken(stored, len(rows) - stored, linked.created, linked.merged, linked.blocked)
 
 
-def _money(mapping: Any) -> Callable[[str], int]:
+def _money(work: Work, mapping: maps.EventMapping | maps.TouchMapping) -> Callable[[str], int]:
+    """Amounts of events are money of the client."""
     if mapping.money == "minor":
         return cells.minor_units
-    currency = getattr(mapping, "currency", None)
-    return cells.money_reader((currency and currency.constant) or "CNY")
+    return cells.money_reader(get_client(work.session, work.client_id).currency)
 
 
-def _positive(read: Callable[[str], int]) -> Callable[[str], int]:
-    def more_than_nothing(text: str) -> int:
-        amount = read(text)
-        if amount <= 0:
-            raise ValueError
-        return amount
+def _one_line_each(
+    chunk: Chunk, column: str, ids: Sequence[str], skus: Sequence[str | None], changed: Sequence[int | None]
+) -> None:
+    """Reject further lines of an order: each row is taken as a whole order."""
+    first: dict[tuple[str, int | None], str | None] = {}
+    others = [
+        index
+        for index, key in enumerate(zip(ids, changed, strict=True))
+        if index not in chunk.problems and first.setdefault(key, skus[index]) != skus[index]
+    ]
+    chunk.drop(others, column, "is a second line of an order; a row is read as an order of one line")
 
-    return more_than_nothing
+
+def _drop_nobody(chunk: Chunk, good: Sequence[int], linked: Linked, mapping: maps.Mapping) -> list[int]:
+    """The rows that belong to somebody; those whose identities are all blocked are rejected."""
+    nobody = [good[place] for place in np.flatnonzero(linked.profile_ids <= 0).tolist()]
+    chunk.drop(nobody, mapping.identities[0].column if mapping.identities else "", "is blocked and names nobody")
+    return [good[place] for place in np.flatnonzero(linked.profile_ids > 0).tolist()]
 
 
 def _count(text: str) -> int:
@@ -282,6 +311,13 @@ def _date(text: str) -> str:
     if not 1900 <= date.fromisoformat(found).year <= 2100:
         raise ValueError
     return found
+
+
+def _zone(text: str) -> str:
+    try:
+        return ZoneInfo(text).key
+    except ZoneInfoNotFoundError:
+        raise ValueError from None
 
 
 def _genders(chunk: Chunk, source: maps.Source | None) -> list[str | None]:

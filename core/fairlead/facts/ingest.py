@@ -13,13 +13,13 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 import orjson
-import sqlalchemy as sa
 
 from fairlead.customers.identifiers import normalise
 from fairlead.customers.linking import ClaimColumn, Linked, link
 from fairlead.facts import codes
 from fairlead.facts.fingerprint import fingerprints
-from fairlead.facts.model import Event, Order, OrderLine, Touch
+from fairlead.facts.lines import Lines, store_lines
+from fairlead.facts.model import Event, Order, Touch
 from fairlead.plugins.contracts.channel import OrderRecord
 from fairlead.storage import bulk, ids
 from fairlead.storage.types import to_millis
@@ -116,8 +116,8 @@ def take_events(work: Work, source: str, rows: EventColumns, import_id: int | No
     return _taken(stored, count, linked)
 
 
-def take_touches(work: Work, source: str, rows: TouchColumns, import_id: int | None = None) -> Taken:
-    """Store touches and link their people; rows that claim nobody are left out and count as neither new nor known."""
+def take_touches(work: Work, source: str, rows: TouchColumns, import_id: int | None = None) -> tuple[Taken, Linked]:
+    """Store touches and link their people; rows that turn out to be nobody's are left out and not counted."""
     linked = link(work, rows.claims, source)
     keep = np.flatnonzero(linked.profile_ids > 0)
     count = len(keep)
@@ -137,7 +137,7 @@ def take_touches(work: Work, source: str, rows: TouchColumns, import_id: int | N
         },
         ignore_known=True,
     )
-    return _taken(stored, count, linked)
+    return _taken(stored, count, linked), linked
 
 
 def take_orders(work: Work, rows: OrderColumns, source: str, import_id: int | None = None) -> tuple[Taken, Linked]:
@@ -201,7 +201,11 @@ def take_order_records(work: Work, channel: str, records: Sequence[OrderRecord])
         ),
         source=channel,
     )
-    _store_lines(work, channel, records)
+    states = [
+        Lines(channel, record.source_id, to_millis(record.updated_at), record.amount, record.lines)
+        for record in records
+    ]
+    store_lines(work, states)
     return taken
 
 
@@ -216,71 +220,6 @@ def _claims_of(records: Sequence[OrderRecord]) -> list[ClaimColumn]:
                     values[at] = normalise(kind, claim.value)
         columns.append(ClaimColumn(kind, values, scope))
     return columns
-
-
-def _store_lines(work: Work, channel: str, records: Sequence[OrderRecord]) -> None:
-    lines = [(record.source_id, at, line) for record in records for at, line in enumerate(record.lines)]
-    known = _order_ids(work, [channel] * len(lines), [source_id for source_id, _, _ in lines])
-    _insert_lines(
-        work,
-        known,
-        [at for _, at, _ in lines],
-        [line.sku for _, _, line in lines],
-        [line.title for _, _, line in lines],
-        [line.quantity for _, _, line in lines],
-        [line.amount for _, _, line in lines],
-        [line.category or None for _, _, line in lines],
-    )
-
-
-def store_single_lines(
-    work: Work,
-    channels: Sequence[str],
-    source_ids: Sequence[str],
-    skus: Sequence[str],
-    titles: Sequence[str],
-    quantities: Sequence[int],
-    amounts: Sequence[int],
-) -> None:
-    """Store the one line of orders that have only one."""
-    orders = _order_ids(work, channels, source_ids)
-    _insert_lines(work, orders, [0] * len(skus), skus, titles, quantities, amounts, [None] * len(skus))
-
-
-def _insert_lines(
-    work: Work,
-    orders: Sequence[int],
-    positions: Sequence[int],
-    skus: Sequence[str],
-    titles: Sequence[str],
-    quantities: Sequence[int],
-    amounts: Sequence[int],
-    categories: Sequence[str | None],
-) -> None:
-    columns: dict[str, Sequence[object]] = {
-        "order_id": orders,
-        "position": positions,
-        "sku": [sku[:80] for sku in skus],
-        "title": [title[:200] for title in titles],
-        "category": categories,
-        "quantity": quantities,
-        "amount": amounts,
-    }
-    bulk.insert(work.session, OrderLine, columns, ignore_known=True)
-
-
-def _order_ids(work: Work, channels: Sequence[str], source_ids: Sequence[str]) -> list[int]:
-    known = codes.codes_for(work, codes.CHANNEL, channels)
-    found: dict[tuple[int, str], int] = {}
-    wanted = sorted(set(source_ids))
-    for start in range(0, len(wanted), LOOKUP):
-        rows = work.session.execute(
-            sa.select(Order.channel_code, Order.source_id, Order.id).where(
-                Order.channel_code.in_(set(known.values())), Order.source_id.in_(wanted[start : start + LOOKUP])
-            )
-        )
-        found.update(((code, source_id), order_id) for code, source_id, order_id in rows)
-    return [found[known[channel], source_id] for channel, source_id in zip(channels, source_ids, strict=True)]
 
 
 def _coded(work: Work, domain: str, names: Sequence[str]) -> list[int]:

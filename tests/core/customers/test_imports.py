@@ -10,10 +10,11 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
+from fairlead.customers.blocking import block_identity
 from fairlead.customers.imports import parse_mapping
 from fairlead.customers.model import Consent, ConsentRecord, Import, ImportReject, Profile
 from fairlead.errors import InvalidInput, Refusals
-from fairlead.facts.model import Event, Order
+from fairlead.facts.model import Event, Order, OrderLine
 from support.invariants import broken
 
 ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -96,6 +97,9 @@ WRONG: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "status": ({**ORDERS, "status": {"constant": "lost"}}, ("mapping", "status")),
     "translated status": ({**ORDERS, "status": {"column": "s", "values": {"a": "lost"}}}, ("mapping", "status")),
     "currency": ({**ORDERS, "currency": {"constant": "yuan"}}, ("mapping", "currency")),
+    "region": ({**ORDERS, "region": "cn"}, ("mapping", "region")),
+    "time format": ({**ORDERS, "time_format": "%Q"}, ("mapping", "time_format")),
+    "time format without fields": ({**ORDERS, "time_format": "ISO"}, ("mapping", "time_format")),
     "purpose": ({**CONSENTS, "purpose": {"constant": "spam"}}, ("mapping", "purpose")),
     "state": ({**CONSENTS, "state": {"constant": "maybe"}}, ("mapping", "state")),
     "long channel": ({**CONSENTS, "consent_channel": {"constant": "x" * 41}}, ("mapping", "consent_channel")),
@@ -259,6 +263,122 @@ def test_a_consent_brings_its_end_along_and_a_newer_one_without_takes_it_away(de
     ends = dt.datetime(2026, 5, 31, 16, tzinfo=dt.UTC)
     assert sorted(held) == [("email", "granted", ends), ("sms", "granted", None), ("wechat", "withdrawn", None)]
     assert proofs == [ends, ends, None, None]
+
+
+def test_a_channel_of_consent_is_translated(desk: Any) -> None:
+    mapping = {**CONSENTS, "consent_channel": {"column": "channel", "values": {"短信": "sms"}}}
+    desk.bring("at,channel,state,member\n2025-12-01,短信,withdrawn,m1\n2025-12-01,,granted,m1\n", mapping)
+    with desk.runtime.reading(desk.client) as work:
+        held = work.session.execute(sa.select(Consent.channel, Consent.state)).all()
+    assert sorted(held) == [("*", "granted"), ("sms", "withdrawn")]
+
+
+def test_two_words_of_one_source_id_have_a_proof_each(desk: Any) -> None:
+    mapping = {**CONSENTS, "source_id": ["member"]}
+    desk.bring("at,channel,state,member\n2025-12-01,sms,withdrawn,m1\n", mapping)
+    for _ in range(2):
+        desk.bring("at,channel,state,member\n2025-12-02,sms,granted,m1\n", mapping, "second.csv")
+    with desk.runtime.reading(desk.client) as work:
+        assert sorted(work.session.scalars(sa.select(ConsentRecord.state))) == ["granted", "withdrawn"]
+    assert broken(desk.runtime.database.engine) == {}
+
+
+TOUCHES = {
+    "fact": "touches",
+    "source": "ads",
+    "channel": {"constant": "ads"},
+    "at": "at",
+    "identities": [{"kind": "phone", "column": "phone"}],
+}
+
+
+@pytest.mark.parametrize("kind", ["touches", "consents", "people"])
+def test_rows_of_nobody_but_a_blocked_value_are_rejected(desk: Any, kind: str) -> None:
+    with desk.runtime.work(desk.client) as work:
+        block_identity(work, "phone", "13800138000", "the shop's own")
+    phone = [{"kind": "phone", "column": "phone"}]
+    mapping = {"touches": TOUCHES, "consents": {**CONSENTS, "identities": phone}, "people": PEOPLE}[kind]
+    rows = "at,channel,state,phone,no,name,gender,born,since,city\n"
+    for number, tail in ((13800138000, 8000), (13800138001, 8001)):
+        rows += f"2025-12-01,sms,withdrawn,{number},{tail},王,女,1990-01-01,2020-01-01,x\n"
+    summary = desk.bring(rows, mapping)
+    assert (summary.accepted, summary.rejected) == (1, 1)
+    assert summary.reasons == {"phone is blocked and names nobody": 1}
+
+
+def test_money_has_the_digits_of_the_rows_currency(desk: Any) -> None:
+    mapping = {**ORDERS, "currency": {"column": "money", "values": {"元": "CNY"}}}
+    rows = "no,at,changed,total,member,money\n"
+    rows += "J,2026-01-02,2026-01-02,1000,m1,JPY\nC,2026-01-02,2026-01-02,10.5,m2,元\n"
+    rows += "X,2026-01-02,2026-01-02,10.5,m2,RMB yuan\nY,2026-01-02,2026-01-02,10.5,m2,JPY\n"
+    summary = desk.bring(rows, mapping)
+    assert summary.reasons == {"money is no ISO 4217 code": 1, "total is no amount of money": 1}
+    assert {number: row[0] for number, row in orders(desk).items()} == {"J": 1000, "C": 1050}
+    desk.bring("refund,no,at,amount\nR1,J,2026-01-03,300\nR2,C,2026-01-03,0.5\n", REFUNDS, "refunds.csv")
+    assert {number: row[2:] for number, row in orders(desk).items()} == {"J": (300, "paid"), "C": (50, "paid")}
+
+
+def test_a_refund_may_have_the_number_of_an_event(desk: Any) -> None:
+    desk.bring(ORDER_ROWS, ORDERS)
+    events = {"fact": "events", "source": "refunds", "channel": {"constant": "pos"}, "type": {"constant": "view"}}
+    desk.bring("id,at\n1,2026-01-02\n", {**events, "at": "at", "source_id": ["id"]}, "events.csv")
+    summary = desk.bring("refund,no,at,amount\n1,A1,2026-01-03,40\n", REFUNDS, "refunds.csv")
+    assert summary.known == 0
+    assert orders(desk)["A1"][2] == 4000
+
+
+def test_a_newer_state_brings_its_lines_and_an_older_one_none(desk: Any) -> None:
+    mapping = {**ORDERS, "item": "sku", "quantity": "pieces"}
+
+    def bring(changed: str, sku: str, pieces: int, total: int) -> None:
+        rows = f"no,at,changed,total,member,sku,pieces\nA1,2026-01-02,{changed},{total},m1,{sku},{pieces}\n"
+        desk.bring(rows, mapping, f"{changed}{sku}.csv")
+
+    def lines() -> list[Any]:
+        with desk.runtime.reading(desk.client) as work:
+            query = sa.select(OrderLine.sku, OrderLine.quantity, OrderLine.amount)
+            return [tuple(row) for row in work.session.execute(query)]
+
+    bring("2026-01-02", "tea", 1, 100)
+    bring("2026-01-04", "cup", 5, 500)
+    bring("2026-01-03", "pot", 2, 200)
+    assert lines() == [("cup", 5, 50000)]
+    bring("2026-01-04", "cup", 5, 500)
+    assert lines() == [("cup", 5, 50000)]
+
+
+def test_a_second_line_of_an_order_is_told(desk: Any) -> None:
+    rows = "no,at,changed,total,member,sku\nA1,2026-01-02,2026-01-02,10,m1,tea\nA1,2026-01-02,2026-01-02,20,m1,cup\n"
+    summary = desk.bring(rows + "A1,2026-01-02,2026-01-02,10,m1,tea\n", {**ORDERS, "item": "sku"})
+    assert summary.reasons == {"sku is a second line of an order; a row is read as an order of one line": 1}
+    assert orders(desk)["A1"][0] == 1000
+
+
+def test_an_empty_cell_takes_nothing_away_in_one_chunk_or_two(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = "no,name,gender,born,since,city,phone,zone\n"
+    rows += "1,李四,女,1990-01-01,2020-01-01,杭州,13800138000,America/New_York\n2,,,,,,13800138000,\n"
+    found = []
+    for size in (20_000, 1):
+        monkeypatch.setattr("fairlead.customers.imports.CHUNK", size)
+        text = rows.replace("13800138000", f"139001380{size % 10}0")
+        desk.bring(text, {**PEOPLE, "home_zone": "zone"}, f"{size}.csv")
+    with desk.runtime.reading(desk.client) as work:
+        for person in work.session.scalars(sa.select(Profile)):
+            name = person.name and work.vault.open(work.client_id, "profile.name", person.name)
+            found.append((name, person.gender, person.birth_date, person.attributes, person.zone))
+    expected = ("李四", "female", dt.date(1990, 1, 1), {"city": "杭州", "since": "2020-01-01"}, "America/New_York")
+    assert found == [expected, expected]
+
+
+def test_a_zone_that_is_none_is_told(desk: Any) -> None:
+    row = "no,name,gender,born,since,city,phone,zone\n1,李四,女,1990-01-01,2020-01-01,x,13800138000,Mars/Olympus\n"
+    assert desk.bring(row, {**PEOPLE, "home_zone": "zone"}).reasons == {"zone is no IANA time zone": 1}
+
+
+@pytest.mark.parametrize("text", ["12,50", "1,2345", "1,23.5", ",5", "1,,000"])
+def test_a_comma_that_may_be_a_decimal_one_is_not_guessed(desk: Any, text: str) -> None:
+    summary = desk.bring(f'no,at,changed,total,member\nA1,2026-01-02,2026-01-02,"{text}",m1\n', ORDERS)
+    assert summary.rejected == 1
 
 
 def test_two_imports_of_one_file_at_once(desk: Any, make_desk: Any) -> None:

@@ -117,3 +117,11 @@ def test_what_was_written_is_read(tmp_path: Path, rows: list[list[str]], data: A
     writer.writerows([["a", "b"], *rows])
     _, found, _ = read(tmp_path, text.getvalue().encode(encoding))
     assert [row for _, row in found] == rows
+
+
+def test_one_spoilt_byte_is_no_other_encoding() -> None:
+    whole = "姓名,城市\n" + "王小明,杭州\n" * 50
+    spoilt = whole.encode()[:-3] + b"\n"
+    assert detect_encoding(spoilt) == "utf-8"
+    assert detect_encoding(whole.encode("gb18030")[:-2] + b"\n") == "gb18030"
+    assert detect_encoding("联通\n".encode("gbk")) == "gb18030"

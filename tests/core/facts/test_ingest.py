@@ -67,7 +67,7 @@ def test_a_fingerprint_is_of_source_and_id() -> None:
 def test_events_without_a_person_are_kept_and_touches_are_not(work: Work) -> None:
     assert take_events(work, "app", events(["1", "2", "3"], MEMBERS)).stored == 3
     touches = TouchColumns(["1", "2", "3"], ["click"] * 3, ["ad"] * 3, [0] * 3, MEMBERS, ["spring", None, "x"])
-    assert take_touches(work, "log", touches) == Taken(2, 0, 0, 0, 0)
+    assert take_touches(work, "log", touches)[0] == Taken(2, 0, 0, 0, 0)
     assert work.session.scalars(sa.select(Event.profile_id.is_(None)).order_by(Event.id)).all() == [False, True, False]
     assert work.session.scalars(sa.select(Touch.campaign).order_by(Touch.id)).all() == ["spring", "x"]
 

@@ -1,0 +1,30 @@
+"""What ``fairlead import`` does around the import itself: keeping the mapping, and writing down what was rejected."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from fairlead.cli_output import OPERATOR
+from fairlead.customers.imports import load_mapping, rejected_rows
+from fairlead.customers.imports import save_mapping as save
+from fairlead.runtime import Fairlead
+
+
+def save_mapping(runtime: Fairlead, client: str, mapping: str, name: str) -> None:
+    """Keep a mapping, itself named or in a file, under another name."""
+    with runtime.work(client, actor=OPERATOR) as work:
+        save(work, name, load_mapping(work, mapping))
+
+
+def write_rejects(runtime: Fairlead, client: str, import_id: int, path: Path) -> None:
+    """A CSV file of line, column and reason; the rows themselves, which may hold personal data, stay sealed."""
+    with runtime.reading(client) as work, path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("line", "column", "reason"))
+        rows.writerows((line, _harmless(column), reason) for line, column, reason in rejected_rows(work, import_id))
+
+
+def _harmless(cell: str) -> str:
+    """A header of somebody's file as text: spreadsheets run what begins like a formula."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
