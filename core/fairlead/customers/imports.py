@@ -154,6 +154,7 @@ def import_file(
             mapping = load_mapping(work, mapping)
         with open_table(path) as table:
             _check_columns(mapping, table.header)
+        _close_broken(work, digest)
         run = Import(
             file_name=path.name[:200],
             file_digest=digest,
@@ -180,6 +181,16 @@ def import_file(
         raise
     _finish(runtime, client, actor, summary, "done")
     return summary
+
+
+def _close_broken(work: Work, digest: str) -> None:
+    """Whoever imports a file again ends the imports of it that were killed."""
+    work.session.execute(
+        sa.update(Import)
+        .where(Import.file_digest == digest, Import.state == "running")
+        .values(state="failed", error="broke off, and was begun again", finished_at=work.now),
+        execution_options={"synchronize_session": False},
+    )
 
 
 def _scan(path: Path) -> tuple[int, str]:

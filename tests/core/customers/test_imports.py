@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import threading
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -11,7 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from fairlead.customers.blocking import block_identity
-from fairlead.customers.imports import parse_mapping
+from fairlead.customers.imports import STORE, parse_mapping
+from fairlead.customers.mapping import Conversion, IdentityColumn, OrderMapping, Source
 from fairlead.customers.model import Consent, ConsentRecord, Import, ImportReject, Profile
 from fairlead.errors import InvalidInput, Refusals
 from fairlead.facts.model import Event, Order, OrderLine
@@ -422,9 +425,29 @@ def test_a_failed_import_says_so(desk: Any, monkeypatch: pytest.MonkeyPatch) -> 
         assert "138" not in run.error
 
 
+def test_an_import_that_was_killed_ends_when_it_is_begun_again(desk: Any) -> None:
+    desk.bring(ORDER_ROWS, ORDERS)
+    with desk.runtime.work(desk.client) as work:
+        work.session.scalars(sa.select(Import)).one().state = "running"
+    desk.bring(ORDER_ROWS, ORDERS)
+    desk.bring(ORDER_ROWS.replace("A1", "A9"), ORDERS, "other.csv")
+    with desk.runtime.reading(desk.client) as work:
+        states = work.session.execute(sa.select(Import.state, Import.finished_at.is_(None)).order_by(Import.id)).all()
+    assert [tuple(row) for row in states] == [("failed", False), ("done", False), ("done", False)]
+
+
 def test_rejected_rows_are_kept_sealed(desk: Any) -> None:
     desk.bring(ORDER_ROWS + "A3,bad,2026-01-02,1,secret-member\n", ORDERS)
     with desk.runtime.reading(desk.client) as work:
         row = work.session.scalars(sa.select(ImportReject)).one()
         assert b"secret-member" not in row.row
         assert orjson.loads(work.vault.open(work.client_id, "import_reject.row", row.row))[-1] == "secret-member"
+
+
+def test_the_page_on_importing_names_every_field_and_its_example_works() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "importing.md").read_text(encoding="utf-8")
+    models = [*STORE, Source, IdentityColumn, Conversion]
+    fields = {name for model in models for name in model.model_fields}
+    assert {name for name in fields if f"`{name}`" not in page and f'"{name}"' not in page} == set()
+    (example,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert isinstance(parse_mapping(orjson.loads(example)), OrderMapping)
