@@ -37,13 +37,6 @@ class Event(Tenant, Base):
         sa.UniqueConstraint("client_id", "fingerprint"),
         sa.Index("ix_event_profile", "client_id", "profile_id", "at", "id"),
         sa.Index("ix_event_type", "client_id", "type_code", "profile_id", "at"),
-        sa.Index(
-            "ix_event_import",
-            "client_id",
-            "import_id",
-            sqlite_where=sa.text("import_id IS NOT NULL"),
-            postgresql_where=sa.text("import_id IS NOT NULL"),
-        ),
     )
     id: Mapped[Id]
     fingerprint: Mapped[Blind]

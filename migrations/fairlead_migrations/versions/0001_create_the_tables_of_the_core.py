@@ -251,14 +251,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_event")),
         sa.UniqueConstraint("client_id", "fingerprint", name=op.f("uq_event_client_id_fingerprint")),
     )
-    op.create_index(
-        "ix_event_import",
-        "event",
-        ["client_id", "import_id"],
-        unique=False,
-        sqlite_where=sa.text("import_id IS NOT NULL"),
-        postgresql_where=sa.text("import_id IS NOT NULL"),
-    )
     op.create_index("ix_event_profile", "event", ["client_id", "profile_id", "at", "id"], unique=False)
     op.create_index("ix_event_type", "event", ["client_id", "type_code", "profile_id", "at"], unique=False)
     op.create_table(
@@ -1060,12 +1052,6 @@ def downgrade() -> None:
     op.drop_table("id_block")
     op.drop_index("ix_event_type", table_name="event")
     op.drop_index("ix_event_profile", table_name="event")
-    op.drop_index(
-        "ix_event_import",
-        table_name="event",
-        sqlite_where=sa.text("import_id IS NOT NULL"),
-        postgresql_where=sa.text("import_id IS NOT NULL"),
-    )
     op.drop_table("event")
     op.drop_table("engine_executor")
     op.drop_index("ix_consent_record_profile", table_name="consent_record")
