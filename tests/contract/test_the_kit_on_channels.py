@@ -44,7 +44,7 @@ class Good:
         return SendLimits()
 
     def send(self, context: Any, messages: Sequence[Any]) -> Any:
-        return send_one_by_one(messages, lambda message: self.send_one(context, message))
+        return send_one_by_one(context, messages, lambda message: self.send_one(context, message))
 
     def send_one(self, context: Any, message: Any) -> str:
         return str(self.post(context, f"/send/{message.key}").get("id", ""))

@@ -5,6 +5,7 @@ No transaction is open while a platform is called.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 REFRESH_WAIT = 60.0
+LONGEST_REST = dt.timedelta(days=1)
 LONGEST_ERROR = 500
 
 
@@ -54,13 +56,6 @@ def open_account(runtime: Fairlead, client_id: int, account_id: int) -> OpenAcco
         entry = work.plugins.channel(account.channel)
         settings = account_settings(work, account, entry.manifest)
     return OpenAccount(client_id, account, entry, _context(runtime, client_id, account, settings))
-
-
-def channel_context(runtime: Fairlead, account: ChannelAccount) -> ChannelContext:
-    """The context that a channel is called with, for an account as it was read."""
-    with runtime.reading(account.client_id) as work:
-        settings = account_settings(work, account, work.plugins.channel(account.channel).manifest)
-    return _context(runtime, account.client_id, account, settings)
 
 
 def call_channel(
@@ -109,7 +104,7 @@ def note_health(
     before = {"state": account.state, "health": account.health}
     account.health, account.health_at = health, work.now
     if health == "ok":
-        account.last_error, account.last_error_at = "", None
+        account.last_error, account.last_error_at, account.fetch_after = "", None, None
     elif detail:
         account.last_error, account.last_error_at = detail, work.now
     if state is not None and account.state in ("connected", "failed") and account.state != state:
@@ -137,6 +132,22 @@ def note_error(work: Work, account_id: int, error: PluginError) -> ChannelAccoun
     if isinstance(error, RetryLater | OutcomeUnknown):
         return note_health(work, account_id, "degraded", detail=error.message)
     return note_health(work, account_id, "down", state="failed", detail=error.message)
+
+
+def rest(work: Work, account_id: int, error: PluginError) -> None:
+    """Keep scheduled checks and fetches from an account for as long as the platform asks, a day at most.
+
+    A success ends the rest; a person may go on at once.
+    """
+    asked = error.retry_after if isinstance(error, RetryLater) else None
+    if asked is not None and asked > 0:
+        account = get_account(work, account_id, for_update=True)
+        account.fetch_after = work.now + min(dt.timedelta(seconds=min(asked, 1e6)), LONGEST_REST)
+
+
+def is_resting(account: ChannelAccount, now: dt.datetime) -> bool:
+    """Whether the schedule leaves the account alone. What ends too far away was written by a clock that was ahead."""
+    return account.fetch_after is not None and now < account.fetch_after <= now + LONGEST_REST
 
 
 def _guarded(runtime: Fairlead, opened: OpenAccount, what: str, function: Callable[[OpenAccount], T]) -> T:

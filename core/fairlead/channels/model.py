@@ -17,7 +17,11 @@ HEALTHS = ("unknown", "ok", "degraded", "down")
 
 
 class ChannelAccount(Tenant, Base):
-    """One account of a client on one platform, reached through the channel plugin ``channel``."""
+    """One account of a client on one platform, reached through the channel plugin ``channel``.
+
+    Until ``fetch_after`` nothing is fetched or checked on schedule, until ``send_after`` nothing is sent: the platform
+    asked for it, or ``send_failures`` calls in a row failed as a whole.
+    """
 
     __tablename__ = "channel_account"
     __table_args__ = (
@@ -44,6 +48,9 @@ class ChannelAccount(Tenant, Base):
     health: Mapped[str] = mapped_column(sa.String(16), default="unknown")
     health_at: Mapped[dt.datetime | None]
     synced_until: Mapped[dt.datetime | None]
+    fetch_after: Mapped[dt.datetime | None]
+    send_after: Mapped[dt.datetime | None]
+    send_failures: Mapped[int] = mapped_column(sa.Integer, default=0)
     send_tokens: Mapped[float] = mapped_column(sa.Double, default=0.0)
     send_tokens_at: Mapped[dt.datetime | None]
     settings: Mapped[JsonDict]

@@ -1,7 +1,7 @@
 """The registry of channel accounts: connect, change, pause, disconnect, and what an account is called with.
 
 Settings that are secret are kept apart and sealed (:mod:`fairlead.governance.secrets`), and no function here returns
-them; only :func:`fairlead.channels.connection.channel_context` opens them, for the call of the plugin.
+them; only :func:`fairlead.channels.connection.open_account` opens them, for the call of the plugin.
 """
 
 from __future__ import annotations
@@ -121,6 +121,7 @@ def update_account(
         after["settings_changed"] = _replace_settings(work, account, settings)
         if account.state == "failed":
             account.state, account.health, account.health_at = "connected", "unknown", work.now
+        _end_rest(account)
     account.changed_at = work.now
     record(
         work, "channel_account.changed", "channel_account", account.id, before, {**snapshot(account, *_SHOWN), **after}
@@ -141,6 +142,7 @@ def resume_account(work: Work, account_id: int) -> ChannelAccount:
     account = _move(work, account_id, ("planned", "paused", "failed"), "connected", "channel_account.resumed")
     account.connected_at = account.connected_at or work.now
     account.health, account.health_at = "unknown", work.now
+    _end_rest(account)
     return account
 
 
@@ -212,6 +214,11 @@ def _replace_settings(work: Work, account: ChannelAccount, settings: Mapping[str
     account.secrets = seal_object(work.vault, work.client_id, SECRETS, account.id, secrets)
     changed = [name for name in sorted(old.keys() | public.keys()) if old.get(name) != public.get(name)]
     return [*changed, "sealed part"] if secrets != old_secrets else changed
+
+
+def _end_rest(account: ChannelAccount) -> None:
+    """A person who has mended an account wants it used now."""
+    account.fetch_after, account.send_after, account.send_failures = None, None, 0
 
 
 def _move(work: Work, account_id: int, allowed: tuple[str, ...], state: str, action: str) -> ChannelAccount:

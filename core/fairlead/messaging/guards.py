@@ -17,7 +17,7 @@ from fairlead.clients.service import get_client
 from fairlead.customers.model import BlockedIdentity, Consent, Identity, Profile, Suppression
 from fairlead.journeys.model import Enrolment, Journey
 from fairlead.messaging.follow import REPEATED, repeated
-from fairlead.messaging.model import PAUSED, SENDING, SENT, UNKNOWN, Message
+from fairlead.messaging.model import OPTED_OUT, PAUSED, SENDING, SENT, UNKNOWN, Message
 from fairlead.messaging.policy import PERIODS, Policy, get_policy, next_allowed, zone_of
 from fairlead.storage.locks import lock
 from fairlead.storage.types import Sealed
@@ -31,6 +31,8 @@ CAP = "frequency_cap"
 QUIET = "quiet_hours"
 MINOR = "minor"
 ARCHIVED = "journey_archived"
+LONGEST_CALL = dt.timedelta(minutes=1)
+"""How long what the guards say is good for: after it nothing more is begun."""
 PAUSE_LOOK = dt.timedelta(minutes=10)
 FULL_AGE = 18
 EXEMPT = frozenset({"service"})
@@ -39,19 +41,21 @@ EXEMPT = frozenset({"service"})
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a message goes: the identity's kind and its sealed value."""
+    """Where a message goes: the identity's kind and its sealed value; ``opted_out`` from all that needs consent."""
 
     kind: str
     value: Sealed
+    opted_out: bool = False
 
 
 @dataclass(slots=True)
 class Verdicts:
-    """What the guards say of a batch, by message id."""
+    """What the guards say of a batch, by message id. ``quiet_from`` is when the first that passes falls quiet."""
 
     addresses: dict[int, Address] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
     delayed: dict[int, tuple[dt.datetime, str]] = field(default_factory=dict)
+    quiet_from: dt.datetime | None = None
 
 
 def judge(work: Work, messages: Sequence[Message], kinds: Sequence[str], scope: str = "") -> Verdicts:
@@ -81,16 +85,27 @@ def judge(work: Work, messages: Sequence[Message], kinds: Sequence[str], scope: 
             verdicts.refused[message.id] = NO_CONSENT
         elif message.purpose not in EXEMPT and message.enrolment_id is not None and is_minor(born, today):
             verdicts.refused[message.id] = MINOR
-        elif message.profile_id in addresses:
+        elif message.profile_id not in addresses:
+            verdicts.refused[message.id] = SUPPRESSED if message.profile_id in suppressed else NO_ADDRESS
+        elif message.purpose not in EXEMPT and addresses[message.profile_id].opted_out:
+            verdicts.refused[message.id] = SUPPRESSED
+        else:
             verdicts.addresses[message.id] = addresses[message.profile_id]
             if message.purpose not in EXEMPT:
-                allowed = next_allowed(policy, own_zone or zone, work.now)
-                if allowed > work.now:
-                    verdicts.delayed[message.id] = (allowed, QUIET)
-        else:
-            verdicts.refused[message.id] = SUPPRESSED if message.profile_id in suppressed else NO_ADDRESS
+                _keep_quiet(work, verdicts, message.id, policy, own_zone or zone)
     _hold_to_caps(work, messages, verdicts, policy)
     return verdicts
+
+
+def _keep_quiet(work: Work, verdicts: Verdicts, message_id: int, policy: Policy, zone: str) -> None:
+    allowed = next_allowed(policy, zone, work.now)
+    if allowed > work.now:
+        verdicts.delayed[message_id] = (allowed, QUIET)
+        return
+    # Quiet hours begin on a whole minute, and a call is over before the one after the next.
+    edge = work.now.replace(second=0, microsecond=0) + LONGEST_CALL
+    if next_allowed(policy, zone, edge) > edge:
+        verdicts.quiet_from = min(edge, verdicts.quiet_from or edge)
 
 
 def is_minor(born: dt.date | None, today: dt.date) -> bool:
@@ -165,7 +180,7 @@ def _addresses(
     suppression = aliased(Suppression)
     channel = messages[0].channel if messages else ""
     rows = work.session.execute(
-        sa.select(Identity.profile_id, Identity.kind, Identity.value, Identity.state, suppression.reason)
+        sa.select(Identity.id, Identity.profile_id, Identity.kind, Identity.value, Identity.state, suppression.reason)
         .outerjoin(
             suppression,
             sa.and_(
@@ -185,17 +200,15 @@ def _addresses(
             ),
         )
         .order_by(Identity.id)
-    )
-    found: dict[int, tuple[int, Address]] = {}
-    shut: set[int] = set()
-    for profile_id, kind, value, state, reason in rows:
-        if reason is not None or state != "active":
-            shut.add(profile_id)
-            continue
-        rank = kinds.index(kind)
-        if profile_id not in found or rank < found[profile_id][0]:
-            found[profile_id] = (rank, Address(kind, value))
-    return {profile_id: address for profile_id, (_, address) in found.items()}, shut
+    ).all()
+    shut = {row.id: row.profile_id for row in rows if row.state != "active" or row.reason not in (None, OPTED_OUT)}
+    found: dict[int, tuple[tuple[bool, int], Address]] = {}
+    for identity_id, profile_id, kind, value, _, reason in rows:
+        opted_out = reason == OPTED_OUT
+        rank = (opted_out, kinds.index(kind))
+        if identity_id not in shut and (profile_id not in found or rank < found[profile_id][0]):
+            found[profile_id] = (rank, Address(kind, value, opted_out))
+    return {profile_id: address for profile_id, (_, address) in found.items()}, set(shut.values())
 
 
 def _hold_to_caps(work: Work, messages: Sequence[Message], verdicts: Verdicts, policy: Policy) -> None:

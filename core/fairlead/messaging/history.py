@@ -30,7 +30,6 @@ def note_states(work: Work, changes: Mapping[int, tuple[str, str]]) -> None:
         "state": [changes[message_id][0] for message_id in message_ids],
         "reason": [changes[message_id][1][:120] for message_id in message_ids],
         "at": [to_millis(work.now)] * len(message_ids),
-        "detail": ["{}"] * len(message_ids),
     }
     bulk.insert(work.session, MessageHistory, columns)
 

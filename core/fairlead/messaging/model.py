@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fairlead.storage.base import Base, Tenant, one_of
-from fairlead.storage.types import Blind, Id, Json, JsonDict, Name, Ref, Text
+from fairlead.storage.types import Blind, Id, Json, Name, Ref, Text
 
 QUEUED, SENDING, SENT, REFUSED, FAILED, UNKNOWN, CANCELLED = STATES = (
     "queued",
@@ -21,6 +21,8 @@ QUEUED, SENDING, SENT, REFUSED, FAILED, UNKNOWN, CANCELLED = STATES = (
 )
 PAUSED = "journey_paused"
 """The reason of a message that waits until its journey goes on."""
+OPTED_OUT = "unsubscribed"
+"""The reason of a suppression that shuts an address for what needs consent; all others shut it for everything."""
 OPEN = "state IN ('queued', 'sending')"
 
 
@@ -99,6 +101,25 @@ class MessageReceipt(Tenant, Base):
     detail: Mapped[str] = mapped_column(sa.String(200), default="")
 
 
+class LooseReceipt(Tenant, Base):
+    """A receipt that named no message: one may turn up yet, and what was done about its address is done once.
+
+    ``shut`` says that its address was known and shut when it came; the address itself is not kept.
+    """
+
+    __tablename__ = "loose_receipt"
+    __table_args__ = (sa.Index("ix_loose_receipt_external", "client_id", "account_id", "external_id"),)
+    client_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    fingerprint: Mapped[Blind] = mapped_column(primary_key=True)
+    account_id: Mapped[Ref]
+    external_id: Mapped[str] = mapped_column(sa.String(120), default="")
+    state: Mapped[str] = mapped_column(sa.String(16))
+    at: Mapped[dt.datetime]
+    detail: Mapped[str] = mapped_column(sa.String(200), default="")
+    shut: Mapped[bool] = mapped_column(default=False)
+    received_at: Mapped[dt.datetime] = mapped_column(index=True)
+
+
 class MessagingPolicy(Tenant, Base):
     """Quiet hours (minutes of the day in the person's zone) and caps of one client.
 
@@ -125,4 +146,3 @@ class MessageHistory(Tenant, Base):
     state: Mapped[str] = mapped_column(sa.String(12))
     reason: Mapped[str] = mapped_column(sa.String(120), default="")
     at: Mapped[dt.datetime]
-    detail: Mapped[JsonDict] = mapped_column(default=dict)

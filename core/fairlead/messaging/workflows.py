@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from fairlead.engine.port import Engine, Retry
 from fairlead.messaging.dispatch import dispatch
-from fairlead.messaging.model import IS_OPEN, QUEUED, SENDING, Message
+from fairlead.messaging.leases import is_lost
+from fairlead.messaging.model import IS_OPEN, QUEUED, Message
 
 if TYPE_CHECKING:
     from fairlead.runtime import Fairlead
@@ -38,7 +39,7 @@ def due_accounts(runtime: Fairlead, client_id: int) -> list[int]:
     with runtime.reading(client_id) as work:
         due = sa.or_(
             sa.and_(Message.state == QUEUED, Message.due_at <= work.now),
-            sa.and_(Message.state == SENDING, Message.lease_until < work.now),
+            is_lost(work.now),
         )
         accounts = sa.select(Message.account_id).where(IS_OPEN, due).distinct().order_by(Message.account_id)
         return list(work.session.scalars(accounts))

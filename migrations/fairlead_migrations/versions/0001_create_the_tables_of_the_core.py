@@ -41,6 +41,7 @@ OF_A_CLIENT = (
     "job",
     "journey",
     "journey_version",
+    "loose_receipt",
     "membership",
     "message",
     "message_history",
@@ -337,6 +338,23 @@ def upgrade() -> None:
         sa.UniqueConstraint("client_id", "name", name=op.f("uq_journey_client_id_name")),
     )
     op.create_table(
+        "loose_receipt",
+        sa.Column("client_id", sa.BigInteger(), nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("external_id", sa.String(length=120), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("detail", sa.String(length=200), nullable=False),
+        sa.Column("shut", sa.Boolean(), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("client_id", "fingerprint", name=op.f("pk_loose_receipt")),
+    )
+    op.create_index(
+        "ix_loose_receipt_external", "loose_receipt", ["client_id", "account_id", "external_id"], unique=False
+    )
+    op.create_index(op.f("ix_loose_receipt_received_at"), "loose_receipt", ["received_at"], unique=False)
+    op.create_table(
         "message_history",
         sa.Column("client_id", sa.BigInteger(), nullable=False),
         sa.Column("message_id", sa.BigInteger(), nullable=False),
@@ -344,7 +362,6 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("reason", sa.String(length=120), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("detail", JSON, nullable=False),
         sa.PrimaryKeyConstraint("message_id", "number", name=op.f("pk_message_history")),
     )
     op.create_table(
@@ -770,6 +787,9 @@ def upgrade() -> None:
         sa.Column("health", sa.String(length=16), nullable=False),
         sa.Column("health_at", sa.BigInteger(), nullable=True),
         sa.Column("synced_until", sa.BigInteger(), nullable=True),
+        sa.Column("fetch_after", sa.BigInteger(), nullable=True),
+        sa.Column("send_after", sa.BigInteger(), nullable=True),
+        sa.Column("send_failures", sa.Integer(), nullable=False),
         sa.Column("send_tokens", sa.Double(), nullable=False),
         sa.Column("send_tokens_at", sa.BigInteger(), nullable=True),
         sa.Column("settings", JSON, nullable=False),
@@ -1041,6 +1061,9 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_message_receipt_message_id"), table_name="message_receipt")
     op.drop_table("message_receipt")
     op.drop_table("message_history")
+    op.drop_index(op.f("ix_loose_receipt_received_at"), table_name="loose_receipt")
+    op.drop_index("ix_loose_receipt_external", table_name="loose_receipt")
+    op.drop_table("loose_receipt")
     op.drop_table("journey")
     op.drop_index("ix_job_client_id", table_name="job")
     op.drop_table("job")

@@ -21,6 +21,7 @@ from fairlead.plugins.contracts.channel import (
     SendState,
 )
 from fairlead.plugins.errors import FixCredentials, PluginError, RetryLater
+from fairlead.plugins.sending import not_tried
 from fairlead_email.addresses import BadAddress, checked_address, make_token, return_path
 from fairlead_email.bounces import read_receipts
 from fairlead_email.client import LineLost, SmtpSession, sender_error
@@ -29,7 +30,6 @@ from fairlead_email.settings import EmailSettings
 
 TOLERANCE_SECONDS = 300
 MAX_VAIN_LINES = 3
-LONGEST_BATCH = 900.0
 SIGNATURE_HEADER = "x-fairlead-signature"
 
 
@@ -71,29 +71,29 @@ class EmailChannel:
         """Send one mail per message over one connection; ``variables`` are not used, texts come ready.
 
         4xx is RETRY, 5xx REFUSED, a line that breaks after a whole mail UNKNOWN. What stops the account is raised only
-        while no mail of the batch has a fate yet; later it leaves the rest as RETRY, and the next batch raises it.
+        while no mail of the batch has a fate yet; later it leaves the rest NOT_TRIED, and the next batch raises it.
         """
         results: list[SendResult] = []
-        vain, until = 0, time.monotonic() + LONGEST_BATCH
-        while len(results) < len(messages):
+        vain = 0
+        while len(results) < len(messages) and not context.is_time_up():
             try:
                 if vain == MAX_VAIN_LINES:
                     raise RetryLater("the mail server breaks off again and again")
                 vain += 1
-                if time.monotonic() >= until:
-                    raise RetryLater("the mail server takes too long for a batch")
                 with SmtpSession(context.settings, context.http) as session:
-                    if _send_while_open(context, session, messages, results, until):
+                    if _send_while_open(context, session, messages, results):
                         vain = 0
             except PluginError as error:
                 if not results:
                     raise
                 after = error.retry_after if isinstance(error, RetryLater) else None
-                results += [
-                    SendResult(message.key, SendState.RETRY, reason=error.message, retry_after=after)
-                    for message in messages[len(results) :]
-                ]
-        return results
+                return [*results, *not_tried(messages[len(results) :], error.message, after)]
+        return [*results, *not_tried(messages[len(results) :])]
+
+    def external_id_of(self, context: ChannelContext, key: str) -> str:
+        """The Message-ID, which is made from the key."""
+        settings: EmailSettings = context.settings
+        return id_of(key, settings)
 
     def receive(self, context: ChannelContext, request: InboundRequest) -> InboundOutcome:
         """Take one raw mail that came back, signed by the mail server that posts it (see README)."""
@@ -134,11 +134,10 @@ def _send_while_open(
     session: SmtpSession,
     messages: Sequence[OutgoingMessage],
     results: list[SendResult],
-    until: float,
 ) -> int:
     """Add results until all messages have one, the line ends or the time is up; how many mails the server took."""
     taken = 0
-    while len(results) < len(messages) and session.is_open and time.monotonic() < until:
+    while len(results) < len(messages) and session.is_open and not context.is_time_up():
         result = _send_one(context, session, messages[len(results)])
         if taken and result.state is SendState.RETRY and not session.is_open:
             # A server that ends long conversations: this mail was not taken, and is the first on the next line.

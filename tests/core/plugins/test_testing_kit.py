@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Literal
 
@@ -129,7 +130,7 @@ def sender(*fates: object) -> Callable[[OutgoingMessage], str]:
 
 
 def test_each_message_keeps_its_own_fate() -> None:
-    results = send_one_by_one(MESSAGES, sender("id-1", SkipItem("closed"), OutcomeUnknown("lost")))
+    results = send_one_by_one(fake_context(), MESSAGES, sender("id-1", SkipItem("closed"), OutcomeUnknown("lost")))
     assert [(r.key, r.state, r.external_id, r.reason) for r in results] == [
         ("kit-1", SendState.SENT, "id-1", ""),
         ("kit-2", SendState.REFUSED, "", "closed"),
@@ -138,18 +139,31 @@ def test_each_message_keeps_its_own_fate() -> None:
 
 
 def test_what_was_sent_is_not_lost_when_the_platform_gets_busy() -> None:
-    results = send_one_by_one(MESSAGES, sender("id-1", RetryLater("busy", retry_after=9)))
-    assert [(r.state, r.retry_after) for r in results] == [
-        (SendState.SENT, None),
-        (SendState.RETRY, 9),
-        (SendState.RETRY, 9),
+    results = send_one_by_one(fake_context(), MESSAGES, sender("id-1", RetryLater("busy", retry_after=9)))
+    assert [(r.key, r.state, r.retry_after) for r in results] == [
+        ("kit-1", SendState.SENT, None),
+        ("kit-2", SendState.RETRY, 9),
+        ("kit-3", SendState.NOT_TRIED, 9),
     ]
+
+
+def test_what_its_time_does_not_suffice_for_is_left() -> None:
+    clock = FakeClock()
+    context = replace(fake_context(clock=clock), not_after=clock.now + dt.timedelta(seconds=5))
+
+    def slow(message: OutgoingMessage) -> str:
+        clock.advance(seconds=4)
+        return message.key
+
+    results = send_one_by_one(context, MESSAGES, slow)
+    assert [r.state for r in results] == [SendState.SENT, SendState.SENT, SendState.NOT_TRIED]
+    assert {r.key for r in send_one_by_one(context, MESSAGES, slow)} == {message.key for message in MESSAGES}
 
 
 @pytest.mark.parametrize("error", [RetryLater("busy"), FixCredentials("expired")])
 def test_an_error_before_anything_was_sent_is_raised(error: PluginError) -> None:
     with pytest.raises(type(error)):
-        send_one_by_one(MESSAGES, sender(error))
+        send_one_by_one(fake_context(), MESSAGES, sender(error))
 
 
 # -- the hostile channel --------------------------------------------------------------------------------------------

@@ -23,6 +23,9 @@ class ChannelContext:
     ``settings`` is an instance of the manifest's settings model with secrets readable. ``http`` is a guarded
     ``httpx2.Client`` (time-outs, no redirects, no private addresses unless the operator allowed the host).
     ``save_settings`` stores changed settings (rotated tokens) before it returns. ``now`` is the only clock.
+
+    What ``send`` has not begun at ``not_after`` it must leave (:attr:`SendState.NOT_TRIED`): the night may have begun
+    since, or somebody may have withdrawn.
     """
 
     client: str
@@ -31,6 +34,11 @@ class ChannelContext:
     http: Any
     now: Callable[[], dt.datetime]
     save_settings: Callable[[Mapping[str, Any]], None]
+    not_after: dt.datetime | None = None
+
+    def is_time_up(self) -> bool:
+        """Whether nothing more may be begun in this call."""
+        return self.not_after is not None and self.now() >= self.not_after
 
 
 class HealthState(enum.StrEnum):
@@ -79,17 +87,24 @@ class OutgoingMessage:
 
 
 class SendState(enum.StrEnum):
-    """How the attempt for one message ended."""
+    """How the attempt for one message ended.
+
+    RETRY is a failed attempt, of which a message has only so many; NOT_TRIED is none.
+    """
 
     SENT = "sent"
     REFUSED = "refused"
     RETRY = "retry"
+    NOT_TRIED = "not_tried"
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """The fate of one message, in the order given. ``external_id`` is the platform's id for receipts."""
+    """The fate of one message, in the order given. ``external_id`` is the platform's id for receipts, for UNKNOWN too.
+
+    ``reason`` is shown to people: it holds no address and no secret.
+    """
 
     key: str
     state: SendState
@@ -127,7 +142,19 @@ class SendsMessages(Protocol):
         ...
 
     def send(self, context: ChannelContext, messages: Sequence[OutgoingMessage]) -> Sequence[SendResult]:
-        """Send and return one result per message, in order. Raise from the ladder when the whole call failed."""
+        """Send and return one result per message, in order. Raise from the ladder when the whole call failed.
+
+        A channel that calls its platform more than once looks at ``context.is_time_up()`` before each call.
+        """
+        ...
+
+
+@runtime_checkable
+class NamesMessages(Protocol):
+    """For a channel that sends messages under ids of its own: receipts find them even if the sender died on the way."""
+
+    def external_id_of(self, context: ChannelContext, key: str) -> str:
+        """The ``external_id`` of the message with this key. Works it out from its arguments, without any call."""
         ...
 
 

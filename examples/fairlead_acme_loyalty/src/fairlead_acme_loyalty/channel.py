@@ -46,4 +46,4 @@ class AcmeCard:
 
     def send(self, context: ChannelContext, messages: Sequence[OutgoingMessage]) -> Sequence[SendResult]:
         """Acme takes one note per call."""
-        return send_one_by_one(messages, lambda message: client.put_note(context, message))
+        return send_one_by_one(context, messages, lambda message: client.put_note(context, message))

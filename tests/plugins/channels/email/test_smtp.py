@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import email
 import email.policy
 import logging
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -142,7 +144,7 @@ def test_a_refusal_of_the_account_is_raised_only_while_nothing_is_decided(accoun
     with pytest.raises(FixCredentials):
         CHANNEL.send(context, mail_to("530", "a"))
     results = CHANNEL.send(context, mail_to("a", "530", "b"))
-    assert states(results) == [SendState.SENT, SendState.RETRY, SendState.RETRY]
+    assert states(results) == [SendState.SENT, SendState.NOT_TRIED, SendState.NOT_TRIED]
     assert len(server.taken()) == 1
 
 
@@ -330,18 +332,31 @@ def test_an_answer_without_end_is_not_waited_for(account: Any, first: bytes, lin
     assert told[:1] != [True], "the channel listened to the end"
 
 
-def test_a_batch_that_takes_too_long_leaves_the_rest_for_later(account: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_whose_time_is_up_leaves_the_rest(account: Any) -> None:
     with MailTwin() as twin:
-        monkeypatch.setattr("fairlead_email.channel.LONGEST_BATCH", 0.0)
-        with pytest.raises(RetryLater, match="too long"):
-            CHANNEL.send(account.context(plain(twin.port)), mail_to(*"abc"))
-        assert twin.mails == []
+        context = account.context(plain(twin.port))
+        ticks = iter(range(100))
+        clock = lambda: account.now + dt.timedelta(seconds=next(ticks))  # noqa: E731
+        context = replace(context, now=clock, not_after=account.now + dt.timedelta(seconds=5))
+        results = CHANNEL.send(context, mail_to(*"abcdef"))
+        taken = len(twin.mails)
+        assert 0 < taken < 6
+        assert states(results) == [SendState.SENT] * taken + [SendState.NOT_TRIED] * (6 - taken)
+        assert states(CHANNEL.send(context, mail_to(*"abc"))) == [SendState.NOT_TRIED] * 3
+        assert len(twin.mails) == taken
+
+
+def test_the_id_of_a_mail_is_known_before_it_is_sent(account: Any) -> None:
+    with MailTwin() as twin:
+        context = account.context(plain(twin.port))
+        (result,) = CHANNEL.send(context, mail_to("a"))
+        assert CHANNEL.external_id_of(context, result.key) == result.external_id
 
 
 def test_a_server_that_ends_every_line_does_not_loop(account: Any) -> None:
     with scripted(answers(b"220 hi\r\n", b"250 ok\r\n", b"421 closing\r\n")) as port:
         results = CHANNEL.send(account.context(plain(port)), mail_to(*"abcdef"))
-    assert states(results) == [SendState.RETRY] * 6
+    assert states(results) == [SendState.RETRY] * 3 + [SendState.NOT_TRIED] * 3
 
 
 def test_words_injected_before_starttls_are_not_obeyed(account: Any, certificates: Any) -> None:
