@@ -16,7 +16,7 @@ from liquid.exceptions import LiquidError
 
 from fairlead.errors import InvalidInput, NotFound
 from fairlead.governance.audit import record
-from fairlead.messaging.liquid_limits import Limited
+from fairlead.messaging.liquid_limits import LIMITS, Limited
 from fairlead.messaging.model import Template
 from fairlead.work import Work
 
@@ -32,6 +32,20 @@ VARIABLES: dict[str, tuple[str, ...]] = {
 """What a template may name, and the fields of it; ``attributes`` has the client's own."""
 
 
+class _Anything(dict[str, str]):
+    """Attributes of which each has a value."""
+
+    def __missing__(self, _key: str) -> str:
+        return "1"
+
+
+_SAMPLE: Mapping[str, Any] = {
+    "attributes": _Anything(),
+    "client": dict.fromkeys(VARIABLES["client"], "sample"),
+    "profile": dict.fromkeys(VARIABLES["profile"], "sample"),
+    "unsubscribe_url": "https://example.com/u/sample",
+}
+
 TEXT = Limited(autoescape=False)
 HTML = Limited(autoescape=True)
 
@@ -46,7 +60,8 @@ class Rendered:
 
 
 def save_template(work: Work, name: str, *, subject: str = "", text: str = "", html: str = "") -> Template:
-    """Keep a new version of a template. Raises :class:`InvalidInput` for bad Liquid or an unknown variable."""
+    """Keep a new version of a template. Raises :class:`InvalidInput` for bad Liquid, an unknown variable or one that
+    takes more than a message may."""
     name = name.strip()
     if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
         raise InvalidInput(f"a template's name has 1 to {LONGEST_NAME} printable characters", path=("name",))
@@ -57,6 +72,7 @@ def save_template(work: Work, name: str, *, subject: str = "", text: str = "", h
         raise InvalidInput("a template needs text or HTML", path=("text",))
     for field, source in zip(FIELDS, (subject, text, html), strict=True):
         _check(field, source)
+        _try(field, source)
     number = work.session.scalar(
         sa.select(sa.func.coalesce(sa.func.max(Template.number), 0)).where(Template.name == name)
     )
@@ -110,6 +126,18 @@ def _check(field: str, source: str) -> None:
                 )
     except LiquidError as error:
         raise InvalidInput(f"the template is no valid Liquid: {error}", path=(field,)) from None
+
+
+def _try(field: str, source: str) -> None:
+    """Fill the template in for nobody in particular, only to see what it takes: people's data may make it fail."""
+    try:
+        _compiled(field == "html", source).render(**_SAMPLE)
+    except LIMITS as error:
+        raise InvalidInput(
+            f"the template takes more than a message may: {error}", path=(field,), next_step="make it simpler"
+        ) from None
+    except Exception:  # noqa: BLE001, S110 - filters of a library, on what is no person's data
+        pass
 
 
 def _exists(name: str, field: object = None) -> bool:

@@ -21,7 +21,7 @@ from fairlead.customers.merging import merge_profiles, split_profile
 from fairlead.errors import InvalidInput
 from fairlead.journeys.model import Enrolment
 from fairlead.messaging.dispatch import dispatch
-from fairlead.messaging.model import Message
+from fairlead.messaging.model import Message, Template
 from fairlead.messaging.outbox import queue_messages
 from fairlead.messaging.policy import Policy, set_policy
 from fairlead.messaging.templates import render, save_template
@@ -225,14 +225,28 @@ def test_who_is_absorbed_on_the_way_gets_there_as_the_survivor(
         "{% assign a = '" + "x" * 7000 + "' %}{{ a | replace: 'x', a }}",
         "{% assign a = 'aaaaaaaaaa' %}{% for i in (1..40) %}{% assign a = a | append: a %}{% endfor %}{{ a }}",
         "{% assign a = 9 %}{% for i in (1..500) %}{% assign a = a | times: 999999999 %}{% endfor %}{{ a }}",
+        "{% assign a = '"
+        + "x " * 9000
+        + "' | split: ' ' %}{% for i in (1..900) %}{% assign b = a | uniq %}{% endfor %}",
+        "{% assign a = (1..900) | join: ' ' | split: ' ' %}{{ a" + " | uniq" * 9000 + " | size }}",
+        "{% for i in (1..1000) %}" + "{% if false %}{% endif %}" * 3500 + "{% endfor %}",
     ],
 )
 def test_a_greedy_template_is_stopped(desk: tuple[Fairlead, int, list[int]], source: str) -> None:
     runtime, _, _ = desk
+    with runtime.work("acme") as work, pytest.raises(InvalidInput, match="more than a message may"):
+        save_template(work, "greedy", text=source)
+    template = Template(name="greedy", text=source, subject="", html="")
+    with pytest.raises(InvalidInput):
+        render(template, {"profile": {}, "attributes": {}, "client": {}, "unsubscribe_url": ""})
+
+
+def test_a_template_whose_data_may_not_fit_can_be_saved(desk: tuple[Fairlead, int, list[int]]) -> None:
+    runtime, _, _ = desk
     with runtime.work("acme") as work:
-        template = save_template(work, "greedy", text=source)
-        with pytest.raises(InvalidInput):
-            render(template, {"profile": {}, "attributes": {}, "client": {}, "unsubscribe_url": ""})
+        save_template(
+            work, "birthday", text="{{ attributes.born | date: '%d' }} {% for i in attributes.x %}{% endfor %}"
+        )
 
 
 def test_consents_far_in_the_future_are_no_dates(desk: tuple[Fairlead, int, list[int]], clock: FakeClock) -> None:
