@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING, Any, cast
 import structlog
 
 from fairlead.channels.checks import check_account
+from fairlead.channels.connection import is_resting
+from fairlead.channels.service import get_account
 from fairlead.channels.sync import Sink, sync_account
+from fairlead.channels.webhooks import forget_deliveries
 from fairlead.engine.port import DEFAULT_RETRY, Engine, EngineError, Function, Retry
 from fairlead.governance.idempotency import forget_expired
 from fairlead.governance.jobs import Progress, count_done, forgotten_jobs, link_run, run_job
+from fairlead.messaging.receipts import forget_loose
 from fairlead.plugins.manifest import Capability
 
 if TYPE_CHECKING:
@@ -134,13 +138,23 @@ def order_sink() -> Sink:
 
 
 def _check(runtime: Fairlead, payload: dict[str, Any]) -> dict[str, Any]:
+    if _rests(runtime, payload):
+        return {"resting": True}
     account = check_account(runtime, payload["client_id"], payload["account_id"])
     return {"health": account.health, "state": account.state}
 
 
 def _sync(runtime: Fairlead, payload: dict[str, Any]) -> dict[str, Any]:
+    # The engine's next attempt comes within a minute, whatever the platform asked for; so it ends here.
+    if _rests(runtime, payload):
+        return {"resting": True}
     report = sync_account(runtime, payload["client_id"], payload["account_id"], None, order_sink())
     return {"records": report.records, "pages": report.pages}
+
+
+def _rests(runtime: Fairlead, payload: dict[str, Any]) -> bool:
+    with runtime.reading(payload["client_id"]) as work:
+        return is_resting(get_account(work, payload["account_id"]), work.now)
 
 
 def _sync_job(runtime: Fairlead, payload: dict[str, Any]) -> dict[str, Any]:
@@ -230,10 +244,14 @@ def _hand_over(
 
 
 def _keep_house(runtime: Fairlead) -> dict[str, Any]:
-    def clean(work: Work) -> int:
-        return forget_expired(work.session, work.now)
+    def clean(work: Work) -> dict[str, Any]:
+        return {
+            "idempotency_records": forget_expired(work.session, work.now),
+            "webhook_deliveries": forget_deliveries(work),
+            "loose_receipts": forget_loose(work),
+        }
 
-    return {"idempotency_records": runtime.run_agency("housekeeping", clean)}
+    return runtime.run_agency("housekeeping", clean)
 
 
 __all__ = ["ACCOUNTS", "CHECK", "SYNC", "SYNC_JOB", "build_engine", "order_sink", "register_all"]

@@ -62,7 +62,7 @@ def test_usable_accounts_are_checked_and_old_records_cleared(runtime: Fairlead, 
     engine.run_due(clock())
     assert [run.state for run in engine.runs(name=workflows.CHECK)] == [State.SUCCEEDED]
     (house,) = engine.runs(name=workflows.HOUSEKEEPING)
-    assert house.result == {"idempotency_records": 1}
+    assert house.result == {"idempotency_records": 1, "webhook_deliveries": 0, "loose_receipts": 0}
     with runtime.reading(agency.acme) as work:
         assert service.get_account(work, used).health == "ok"
         assert service.get_account(work, paused).health == "unknown"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fairlead.channels.connection import OpenAccount, call_channel, note_error, note_health, stranger
+from fairlead.channels.connection import OpenAccount, call_channel, note_error, note_health, rest, stranger
 from fairlead.channels.model import ChannelAccount
 from fairlead.channels.service import get_account
 from fairlead.errors import DomainError
@@ -39,7 +39,13 @@ def check_account(runtime: Fairlead, client_id: int, account_id: int) -> Channel
         failure = stranger(error, channel)
     else:
         return runtime.run(client_id, lambda work: _note(work, account_id, health))
-    return runtime.run(client_id, lambda work: note_error(work, account_id, failure))
+    return runtime.run(client_id, lambda work: _blame(work, account_id, failure))
+
+
+def _blame(work: Work, account_id: int, failure: PluginError) -> ChannelAccount:
+    account = note_error(work, account_id, failure)
+    rest(work, account_id, failure)
+    return account
 
 
 def _note(work: Work, account_id: int, health: Health) -> ChannelAccount:

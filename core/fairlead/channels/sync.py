@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fairlead.channels.connection import OpenAccount, call_channel, note_error, note_health, stranger
+from fairlead.channels.connection import OpenAccount, call_channel, note_error, note_health, rest, stranger
 from fairlead.channels.model import ChannelAccount
 from fairlead.channels.service import get_account
 from fairlead.errors import Conflict, DomainError, InvalidInput
@@ -77,6 +77,7 @@ def _take(runtime: Fairlead, client_id: int, account_id: int, window: Window, si
 
     def blame(work: Work) -> None:
         note_error(work, account_id, failure)
+        rest(work, account_id, failure)
 
     try:
         counted = call_channel(runtime, client_id, account_id, "sync_orders", fetch)

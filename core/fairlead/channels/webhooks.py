@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
 import structlog
 
 from fairlead.channels.connection import OpenAccount, open_account, stranger
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("fairlead.channels")
 
 LONGEST_ID = 120
+KEPT = dt.timedelta(days=7)
 MOST_ACCOUNT = 2**63 - 1
 USABLE = ("connected", "failed", "paused")
 
@@ -64,6 +67,12 @@ def deliver(runtime: Fairlead, client: str, account_id: int, request: InboundReq
 
     runtime.run(client_id, store)
     return outcome
+
+
+def forget_deliveries(work: Work) -> int:
+    """Delete the ids of deliveries that no platform repeats any more, of all clients; answers how many."""
+    gone = sa.delete(WebhookDelivery).where(WebhookDelivery.received_at <= work.now - KEPT)
+    return int(getattr(work.session.execute(gone), "rowcount", 0))
 
 
 def _receive(
