@@ -139,7 +139,7 @@ def _settle(work: Work, proven: dict[int, Receipt]) -> None:
         .correlate(Message)
         .scalar_subquery()
     )
-    sent_at = sa.func.coalesce(Message.sent_at, tried, work.now)
+    sent_at = sa.func.coalesce(Message.sent_at, tried, sa.literal(work.now, Message.sent_at.type))
     set_state(
         work,
         {message_id: (SENT, f"receipt_{receipt.state}") for message_id, receipt in proven.items()},

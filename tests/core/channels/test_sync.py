@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
+from fairlead import workflows
 from fairlead.channels import service
-from fairlead.channels.connection import open_account, refresh_credentials
+from fairlead.channels.checks import check_account
+from fairlead.channels.connection import is_resting, open_account, refresh_credentials
 from fairlead.channels.sync import slices, sync_account
+from fairlead.engine.memory import MemoryEngine
 from fairlead.errors import Conflict
-from fairlead.plugins.contracts.channel import ChannelContext, OrderRecord, Window
+from fairlead.plugins.contracts.channel import ChannelContext, Health, OrderRecord, Window
 from fairlead.plugins.errors import FixCredentials, FixSettings, RetryLater
 from fairlead.runtime import Fairlead
 from fairlead.testing.fakes import START, FakeClock
@@ -231,3 +234,49 @@ def test_a_strangers_exception_is_an_abort(runtime: Fairlead, acme: int, account
     shop.pages = lambda context, window: (_ for _ in ()).throw(FixSettings("x"))
     with pytest.raises(FixSettings):
         sync_account(runtime, acme, account, THREE, Sink())
+
+
+def test_the_schedule_leaves_an_account_alone_for_as_long_as_its_platform_asks(
+    runtime: Fairlead, acme: int, account: int, shop: Any, clock: FakeClock
+) -> None:
+    calls: list[dt.datetime] = []
+
+    def busy(context: ChannelContext, window: Window) -> Iterator[Sequence[OrderRecord]]:
+        calls.append(clock.now)
+        if len(calls) == 1:
+            raise RetryLater("429", retry_after=3600.0)
+        return iter(())
+
+    shop.pages = busy
+    engine = MemoryEngine(now=clock())
+    workflows.register_all(runtime, engine)
+    engine.start()
+
+    def tick(minutes: int) -> None:
+        clock.advance(minutes=minutes)
+        engine.enqueue(workflows.SYNC_ALL, {})
+        engine.enqueue(workflows.CHECK_ALL, {})
+        engine.run_due(clock())
+
+    for _ in range(4):
+        tick(14)
+    assert calls == [START + dt.timedelta(minutes=14)]
+    with runtime.reading(acme) as work:
+        assert service.get_account(work, account).health == "degraded"
+    # A person need not wait, and a success ends the rest for all.
+    sync_account(runtime, acme, account, None, Sink())
+    before = len(calls)
+    tick(1)
+    assert len(calls) > before
+
+
+def test_a_rest_is_a_day_at_most(runtime: Fairlead, acme: int, account: int, shop: Any, clock: FakeClock) -> None:
+    def busy(context: ChannelContext) -> Health:
+        raise RetryLater("429", retry_after=1e300)
+
+    shop.health = busy
+    check_account(runtime, acme, account)
+    for days, resting in ((0.9, True), (0.2, False), (-3, False)):
+        clock.advance(days=days)
+        with runtime.reading(acme) as work:
+            assert is_resting(service.get_account(work, account), work.now) is resting

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from fairlead.channels.model import WebhookDelivery
 from fairlead.channels.service import connect_account, disconnect_account
-from fairlead.channels.webhooks import LONGEST_ID, deliver
+from fairlead.channels.webhooks import LONGEST_ID, deliver, forget_deliveries
 from fairlead.clients.plugin_sets import set_plugin
 from fairlead.clients.service import create_agency, create_client
 from fairlead.errors import NotFound
@@ -96,3 +96,14 @@ def test_there_is_no_such_account(made: tuple[Any, int]) -> None:
     with pytest.raises(NotFound):
         deliver(runtime, "acme", account, REQUEST)
     assert stored(runtime) == (0, 0)
+
+
+def test_the_ids_of_deliveries_are_kept_for_a_week(made: tuple[Any, int], clock: FakeClock) -> None:
+    runtime, account = made
+    deliver(runtime, "acme", account, REQUEST)
+    clock.advance(days=6)
+    deliver(runtime, "acme", account, replace(REQUEST, body=b"k/2"))
+    assert runtime.run_agency("test", forget_deliveries) == 0
+    clock.advance(days=2)
+    assert runtime.run_agency("test", forget_deliveries) == 1
+    assert stored(runtime)[0] == 1
