@@ -1,14 +1,17 @@
-"""What a person may do with messages: look at them, settle an unknown one, cancel a queued one."""
+"""What a person may do with messages: look at them, settle an unknown one, cancel a queued one, retry failed ones."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
+from fairlead.channels.service import get_account
 from fairlead.errors import Conflict, NotFound
 from fairlead.governance.audit import record
 from fairlead.messaging.history import set_state
 from fairlead.messaging.model import CANCELLED, FAILED, QUEUED, SENT, UNKNOWN, Message
 from fairlead.work import Work
+
+MOST_RETRIED = 5_000
 
 
 def get_message(work: Work, message_id: int, *, for_update: bool = False) -> Message:
@@ -50,6 +53,17 @@ def cancel_message(work: Work, message_id: int) -> Message:
     record(work, "message.cancel", "message", str(message_id), {"state": before}, {"state": CANCELLED})
     work.session.refresh(message)
     return message
+
+
+def retry_failed(work: Work, account_id: int) -> int:
+    """Queue again what an account tried too often, at most :data:`MOST_RETRIED` at a time; answers how many."""
+    get_account(work, account_id)
+    failed = sa.select(Message.id).where(Message.account_id == account_id, Message.state == FAILED)
+    found = work.session.scalars(failed.order_by(Message.id).limit(MOST_RETRIED).with_for_update()).all()
+    again = dict.fromkeys(found, (QUEUED, "retried_by_person"))
+    set_state(work, again, attempts=0, due_at=work.now)
+    record(work, "message.retry", "channel_account", str(account_id), None, {"messages": len(found)})
+    return len(found)
 
 
 def count_by_state(work: Work, journey_id: int | None = None) -> list[tuple[str, str, str, int]]:

@@ -84,6 +84,15 @@ class CancelMessageInput:
     idempotency_key: str | None = idempotency_key()
 
 
+@strawberry.input(description="The account whose failed messages are tried again.")
+class RetryMessagesInput:
+    """Input of ``retryMessages``."""
+
+    client: str = client_slug()
+    account_id: strawberry.ID = strawberry.field(description="The channel account.")
+    idempotency_key: str | None = idempotency_key()
+
+
 @reached_with("messages:write")
 @strawberry.type(description="Answer of `saveTemplate`.")
 class TemplatePayload:
@@ -108,6 +117,15 @@ class MessagePayload:
     """Payload with a message."""
 
     message: Message | None = strawberry.field(description="The message as it is now.")
+    errors: list[UserError] = errors()
+
+
+@reached_with("messages:write")
+@strawberry.type(description="Answer of `retryMessages`.")
+class RetryMessagesPayload:
+    """Payload with a number."""
+
+    queued: int | None = strawberry.field(description="How many messages wait again; call again while it is not 0.")
     errors: list[UserError] = errors()
 
 
@@ -137,6 +155,14 @@ def _show_queued(context: Context, client_id: int | None, answer: Answer, select
     assert client_id is not None
     nudge(context, client_id)
     return _show_message(context, client_id, answer, selection)
+
+
+def _show_retried(
+    context: Context, client_id: int | None, answer: Answer, _selection: Selection
+) -> RetryMessagesPayload:
+    assert client_id is not None
+    nudge(context, client_id)
+    return done(RetryMessagesPayload, queued=answer["queued"])
 
 
 @strawberry.type
@@ -190,3 +216,14 @@ class MessagingMutation:
     def cancel_message(work: Work, given: CancelMessageInput) -> Answer:
         number = from_global("Message", given.message_id, path=("messageId",))
         return {"message": service.cancel_message(work, number).id}
+
+    @client_mutation(
+        "messages:write",
+        payload=RetryMessagesPayload,
+        present=_show_retried,
+        description="Queue again the messages of an account that failed too often, such as after an outage; at most "
+        "5000 in one call.",
+    )
+    def retry_messages(work: Work, given: RetryMessagesInput) -> Answer:
+        number = from_global("ChannelAccount", given.account_id, path=("accountId",))
+        return {"queued": service.retry_failed(work, number)}

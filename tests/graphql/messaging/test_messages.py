@@ -42,6 +42,12 @@ mutation ($input: CancelMessageInput!) {
 }
 """
 
+RETRY = """
+mutation ($input: RetryMessagesInput!) {
+  retryMessages(input: $input) { queued errors { code path } }
+}
+"""
+
 
 def queue(world: Any) -> list[int]:
     """One message to everybody, of whom all but the last agreed to it; the ids."""
@@ -141,3 +147,19 @@ def test_a_longer_list_takes_no_more_statements(world: Any) -> None:
         assert len(nodes) == first
         counts.append(seen.number)
     assert counts[0] == counts[1]
+
+
+def test_failed_messages_are_tried_again(world: Any) -> None:
+    first = queue(world)[0]
+    send(world)
+    set_to(world, first, "failed")
+    with world.runtime.reading(world.clients["acme"]) as work:
+        account = work.session.scalars(sa.select(Message.account_id).limit(1)).one()
+    given = {"client": "acme", "accountId": world.gid("ChannelAccount", account)}
+    assert world.codes("analyst@acme", RETRY, input=given) == ["FORBIDDEN"]
+    assert world.data("operator@acme", RETRY, input=given)["retryMessages"] == {"queued": 1, "errors": []}
+    assert world.data("operator@acme", RETRY, input=given)["retryMessages"]["queued"] == 0
+    counts = world.data("analyst@acme", COUNTS)["client"]["messageCounts"]
+    assert sorted((count["state"], count["count"]) for count in counts) == [("QUEUED", 1), ("REFUSED", 1), ("SENT", 1)]
+    strange = {**given, "accountId": world.gid("ChannelAccount", 10**9)}
+    assert world.codes("operator@acme", RETRY, input=strange) == ["NOT_FOUND"]
