@@ -211,6 +211,27 @@ class ShowsItsKey(Good):
     manifest = replace(Good.manifest, settings=PlainKey)
 
 
+class SentAnywhere(Settings):
+    gateway: str = Field("gw.acme.example", description="Where calls go")
+
+
+class LeavesItsAddressOpen(Good):
+    manifest = replace(Good.manifest, settings=SentAnywhere)
+
+
+class Line(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    far_end: str = Field("wss://acme.example", description="The other end")
+
+
+class SentAnywhereBelow(Settings):
+    line: Line | None = Field(None, description="The line")
+
+
+class LeavesANestedAddressOpen(Good):
+    manifest = replace(Good.manifest, settings=SentAnywhereBelow)
+
+
 class Loose(BaseModel):
     region: str = Field("cn", description="Region")
 
@@ -254,6 +275,8 @@ class HasNoTable(Good):
         (NewIdEachTime, "a_genuine_request_is_taken", "gave two dedupe_ids"),
         (HidesAMethod, "capabilities_match_methods", "the methods of capability 'webhooks' are there"),
         (ShowsItsKey, "secrets_are_secret", "'api_key' looks like a secret but is not typed SecretStr"),
+        (LeavesItsAddressOpen, "secrets_go_where_they_were_given_for", "'gateway' looks like an address"),
+        (LeavesANestedAddressOpen, "secrets_go_where_they_were_given_for", "'line.far_end' looks like an address"),
         (TakesAnything, "settings_are_a_form", "Loose takes unknown fields"),
         (SpeaksOneLanguage, "manifest_is_complete", "manifest.title.zh is 'Test', which is not Chinese"),
         (Overclaims, "quality_is_honest", "'orders' is done, but the manifest does not declare it"),

@@ -94,7 +94,7 @@ def update_account(
     owner: str | None = None,
     note: str | None = None,
 ) -> ChannelAccount:
-    """Change what is given. ``settings`` is the whole form; a secret that is left out stays.
+    """Change what is given. ``settings`` is the whole form; a secret that is left out stays unless an address changes.
 
     New settings give a failed account another chance: it is ``connected`` again, its health unknown.
     """
@@ -207,7 +207,7 @@ def account_settings(work: Work, account: ChannelAccount, manifest: Manifest) ->
 def _replace_settings(work: Work, account: ChannelAccount, settings: Mapping[str, Any]) -> list[str]:
     manifest = work.plugins.channel(account.channel).manifest
     old, old_secrets = dict(account.settings), account_secrets(work, account)
-    public, secrets = replace_settings(manifest.settings, old_secrets, settings)
+    public, secrets = replace_settings(manifest.settings, old, old_secrets, settings, path=("settings",))
     if account.state != "planned":
         validate_settings(manifest, public, secrets, path=("settings",))
     account.settings = public

@@ -122,16 +122,17 @@ def forms_of(work: Work, things: Iterable[Registered[Any]]) -> dict[tuple[Kind, 
 
 
 def set_settings(work: Work, kind: Kind, name: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace the settings by a filled form and return them as shown; a secret that is left out stays.
+    """Replace the settings by a filled form and return them as shown.
 
-    Raises ``Refusals`` that name each bad field under ``settings``, and ``PluginOff`` for what is off.
+    A secret that is left out stays, unless an address changes. Raises ``Refusals`` that name each bad field under
+    ``settings``, and ``PluginOff`` for what is off.
     """
     work.actor.require("plugins:write", work.client_id)
     manifest = work.plugins.find(kind, name).manifest
     lock(work.session, f"plugin settings/{work.client_id}")
     row = work.session.get(PluginSettings, (work.client_id, str(kind), name))
     old_public, old_secrets = _stored(work, kind, name)
-    public, secrets = replace_settings(manifest.settings, old_secrets, data)
+    public, secrets = replace_settings(manifest.settings, old_public, old_secrets, data, path=("settings",))
     validate_settings(manifest, public, secrets, path=("settings",))
     if row is None:
         row = PluginSettings(kind=str(kind), name=name, public=public, changed_at=work.now)

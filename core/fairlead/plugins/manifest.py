@@ -8,6 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.config import JsonDict
+
+ADDRESS: JsonDict = {"address": True}
+"""Marks a settings field that decides where secrets are sent, or whom they are trusted to:
+``Field(..., json_schema_extra=ADDRESS)``. When it changes, every secret must be given again."""
 
 NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
 

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from fairlead.plugins import ADDRESS
 from fairlead_email.addresses import BadAddress, checked_address, checked_domain
 
 
@@ -14,15 +15,27 @@ class EmailSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    host: str = Field(min_length=1, max_length=253, pattern=r"^\S+$", description="Name of the SMTP server.")
-    port: int = Field(587, ge=1, le=65535, description="Port: 587 with starttls, 465 with tls.")
+    host: str = Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^\S+$",
+        description="Name of the SMTP server.",
+        json_schema_extra=ADDRESS,
+    )
+    port: int = Field(
+        587, ge=1, le=65535, description="Port: 587 with starttls, 465 with tls.", json_schema_extra=ADDRESS
+    )
     security: Literal["starttls", "tls", "none"] = Field(
         "starttls", description="starttls and tls are required once chosen; none needs allow_unencrypted."
     )
     allow_unencrypted: bool = Field(
         False, description="Let mails travel in the clear (a relay on this machine, a demo)."
     )
-    ca_pem: str = Field("", description="Certificates (PEM) to trust besides the system's, for a server of your own.")
+    ca_pem: str = Field(
+        "",
+        description="Certificates (PEM) to trust besides the system's, for a server of your own.",
+        json_schema_extra=ADDRESS,
+    )
     username: str = Field("", description="Login name; empty for a server that asks for none.")
     password: SecretStr = Field(SecretStr(""), description="Login password.")
     from_address: str = Field(examples=["news@example.com"], description="Address that mails come from.")

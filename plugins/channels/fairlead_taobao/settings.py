@@ -7,6 +7,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from fairlead.plugins import ADDRESS
+
 GATEWAY = "https://gw.api.taobao.com/router/rest"
 TOKEN_URL = "https://oauth.taobao.com/token"  # noqa: S105 - an address
 
@@ -26,9 +28,14 @@ class TaobaoSettings(BaseModel):
     refresh_expires_at: dt.datetime | None = Field(None, description="When the refresh token ends; set by the renewal.")
     sign_method: Literal["hmac-sha256", "hmac", "md5"] = Field("hmac-sha256", description="How requests are signed.")
     gateway_url: str = Field(
-        GATEWAY, pattern=r"^https?://", description="Where calls go; a sandbox or twin has its own."
+        GATEWAY,
+        pattern=r"^https?://",
+        description="Where calls go; a sandbox or twin has its own.",
+        json_schema_extra=ADDRESS,
     )
-    token_url: str = Field(TOKEN_URL, pattern=r"^https?://", description="Where tokens are renewed.")
+    token_url: str = Field(
+        TOKEN_URL, pattern=r"^https?://", description="Where tokens are renewed.", json_schema_extra=ADDRESS
+    )
     window_minutes: int = Field(30, ge=1, le=1440, description="Length of one query in minutes; TOP takes up to a day.")
     page_size: int = Field(100, ge=1, le=100, description="Orders per page; TOP gives up to 100.")
     settle_seconds: int = Field(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from fairlead.plugins import ADDRESS
+
 
 class FeishuSettings(BaseModel):
     """One custom bot of one group."""
@@ -14,6 +16,7 @@ class FeishuSettings(BaseModel):
         examples=["https://open.feishu.cn/open-apis/bot/v2/hook/00000000-0000-0000-0000-000000000000"],
         title="Webhook 地址 / Webhook URL",
         description="The bot's webhook address, from the group's settings. Whoever knows it can post to the group.",
+        json_schema_extra=ADDRESS,
     )
     secret: SecretStr = Field(
         SecretStr(""),

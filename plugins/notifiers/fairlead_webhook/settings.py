@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from fairlead.plugins import ADDRESS
 from fairlead_webhook.signing import BadSecret, key_of
 
 # The published sample of the specification's test suite.
@@ -21,6 +22,7 @@ class WebhookSettings(BaseModel):
         pattern=r"^https?://\S+$",
         title="接收地址 / URL",
         description="Where notices are posted. It is shown to operators: do not put a token into it.",
+        json_schema_extra=ADDRESS,
     )
     secret: SecretStr = Field(
         examples=[_EXAMPLE],

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 from fairlead.channels import service
 from fairlead.clients import plugin_sets
-from fairlead.plugins import Capability, Kind, Manifest, Title, hookimpl
+from fairlead.plugins import ADDRESS, Capability, Kind, Manifest, Title, hookimpl
 from fairlead.plugins.contracts.channel import ChannelContext, Health, HealthState, OrderRecord, Window
 from fairlead.runtime import Fairlead
 
@@ -22,6 +22,7 @@ class ShopSettings(BaseModel):
     shop: str
     token: SecretStr
     refresh_token: SecretStr = SecretStr("r0")
+    endpoint: str = Field("https://shop.example", json_schema_extra=ADDRESS)
 
 
 @dataclass

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 from fairlead.clients import plugin_sets
 from fairlead.clients.model import PluginSettings
 from fairlead.errors import Forbidden, NotFound, PluginOff, Refusals
 from fairlead.governance import audit
 from fairlead.governance.permissions import READS, Principal
-from fairlead.plugins import Kind, Manifest, Title, hookimpl
+from fairlead.plugins import ADDRESS, Kind, Manifest, Title, hookimpl
 from fairlead.runtime import Fairlead
 
 SECRET = "hook-s3cr3t"
@@ -22,6 +22,7 @@ SECRET = "hook-s3cr3t"
 class BellSettings(BaseModel):
     room: str
     key: SecretStr
+    url: str = Field("https://bell.example", json_schema_extra=ADDRESS)
 
 
 class Bell:
@@ -156,6 +157,18 @@ def test_settings_are_checked_sealed_and_never_shown(runtime: Fairlead, agency: 
         texts = repr([(entry.before, entry.after) for entry in audit.list_entries(work)])
         assert SECRET not in texts
         assert "sealed_part_changed" in texts
+
+
+def test_kept_secrets_are_not_sent_to_another_address(runtime: Fairlead, agency: Any) -> None:
+    switch(runtime, agency.acme, True)
+    with runtime.work(agency.acme) as work:
+        plugin_sets.set_settings(work, Kind.NOTIFIER, "bell", {"room": "a", "key": SECRET})
+        elsewhere = {"room": "a", "url": "https://evil.example"}
+        with pytest.raises(Refusals) as refused:
+            plugin_sets.set_settings(work, Kind.NOTIFIER, "bell", elsewhere)
+        assert [error.path for error in refused.value.errors] == [("settings", "key")]
+        shown = plugin_sets.set_settings(work, Kind.NOTIFIER, "bell", elsewhere | {"key": "other"})
+        assert shown == elsewhere | {"key": {"set": True}}
 
 
 def test_settings_of_what_is_off_are_out_of_reach(runtime: Fairlead, agency: Any) -> None:

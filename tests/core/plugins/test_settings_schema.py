@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, Secret, SecretStr, field_validator
 
 from fairlead.errors import Refusals
-from fairlead.plugins import Kind, Manifest, Title
+from fairlead.plugins import ADDRESS, Kind, Manifest, Title
 from fairlead.plugins.settings_schema import (
     BadSettingsModel,
+    address_paths,
     json_schema,
     merge,
     patch_settings,
@@ -76,7 +78,19 @@ class Aliased(BaseModel):
     key: SecretStr = Field(alias="apiKey")
 
 
-@pytest.mark.parametrize("model", [InList, InMapping, Aliased])
+class Generic(BaseModel):
+    key: Secret[str]
+
+
+class GenericInUnion(BaseModel):
+    key: Secret[int] | None = None
+
+
+class GenericInList(BaseModel):
+    keys: list[Secret[str]]
+
+
+@pytest.mark.parametrize("model", [InList, InMapping, Aliased, Generic, GenericInUnion, GenericInList])
 def test_a_model_whose_secrets_could_not_be_kept_is_refused(model: type[BaseModel]) -> None:
     with pytest.raises(BadSettingsModel, match=model.__name__):
         json_schema(model)
@@ -91,8 +105,8 @@ def test_split_and_merge_are_inverse() -> None:
 
 
 def test_an_omitted_secret_is_kept() -> None:
-    _, secrets = split_secrets(Settings, FULL)
-    public, kept = replace_settings(Settings, secrets, {"sender": "NEW", "smtp": {"host": "mx2"}})
+    old, secrets = split_secrets(Settings, FULL)
+    public, kept = replace_settings(Settings, old, secrets, {"sender": "NEW", "smtp": {"host": "mx2"}})
     assert public == {"sender": "NEW", "smtp": {"host": "mx2"}}
     assert kept == secrets
 
@@ -106,16 +120,78 @@ def test_a_form_sent_back_as_it_was_shown_changes_no_secret() -> None:
         "api_key": {"set": True},
         "smtp": {"host": "mx", "password": {"set": True}},
     }
-    assert replace_settings(Settings, secrets, shown) == (public, secrets)
+    assert replace_settings(Settings, public, secrets, shown) == (public, secrets)
 
 
 def test_a_secret_given_replaces_and_null_removes() -> None:
-    _, secrets = split_secrets(Settings, FULL)
+    old, secrets = split_secrets(Settings, FULL)
     _, kept = replace_settings(
-        Settings, secrets, {"sender": "A", "api_key": "k-new", "smtp": {"host": "mx", "password": None}}
+        Settings, old, secrets, {"sender": "A", "api_key": "k-new", "smtp": {"host": "mx", "password": None}}
     )
     assert kept == {"api_key": "k-new", "smtp": {}}
     assert show(Settings, {"smtp": {"host": "mx"}}, kept)["smtp"]["password"] == {"set": False}
+
+
+class Relay(BaseModel):
+    host: str = Field("relay.example", json_schema_extra=ADDRESS)
+    password: SecretStr | None = None
+
+
+class Sends(BaseModel):
+    url: str = Field("https://a.example", json_schema_extra=ADDRESS)
+    hook: SecretStr | None = Field(None, json_schema_extra=ADDRESS)
+    key: SecretStr
+    relay: Relay | None = None
+    note: str = ""
+
+
+SENDS = {"key": "k", "relay": {"password": "p"}}
+
+
+def test_addresses_are_marked_in_the_schema() -> None:
+    assert address_paths(Sends) == (("url",), ("hook",), ("relay", "host"))
+    schema = json_schema(Sends)
+    assert schema["properties"]["url"]["address"] is True
+    assert schema["$defs"]["Relay"]["properties"]["host"]["address"] is True
+    assert "address" not in schema["properties"]["note"]
+
+
+class HostsInList(BaseModel):
+    class Node(BaseModel):
+        host: str = Field(json_schema_extra=ADDRESS)
+
+    nodes: list[Node]
+
+
+def test_an_address_that_could_not_be_compared_is_refused() -> None:
+    with pytest.raises(BadSettingsModel, match=r"HostsInList\.nodes"):
+        json_schema(HostsInList)
+
+
+@pytest.mark.parametrize(
+    ("change", "missing"),
+    [
+        ({"note": "new"}, []),
+        ({"url": "https://a.example"}, []),
+        ({"url": "https://evil.example"}, ["key", "relay.password"]),
+        ({"url": "https://evil.example", "key": {"set": True}}, ["key", "relay.password"]),
+        ({"url": "https://evil.example", "key": "k"}, ["relay.password"]),
+        ({"url": "https://evil.example", "key": "k", "relay": {"password": None}}, []),
+        ({"url": None}, ["key", "relay.password"]),
+        ({"hook": "https://evil.example"}, ["key", "relay.password"]),
+        ({"relay": {"host": "evil.example"}}, ["key", "relay.password"]),
+        ({"relay": {"host": "relay.example"}}, []),
+        ({"relay": None}, []),
+    ],
+)
+def test_a_moved_address_takes_no_kept_secret_along(change: dict[str, Any], missing: list[str]) -> None:
+    public, secrets = split_secrets(Sends, SENDS)
+    expected = pytest.raises(Refusals) if missing else contextlib.nullcontext()
+    with expected as refused:
+        replace_settings(Sends, public, secrets, change, path=("settings",))
+    errors = refused.value.errors if refused else ()
+    assert [error.path for error in errors] == [("settings", *name.split(".")) for name in missing]
+    assert all("https" not in error.message and error.next_step for error in errors)
 
 
 def test_a_plugin_saves_only_what_changed() -> None:

@@ -112,6 +112,24 @@ def test_a_change_leaves_what_is_left_out_secrets_included(world: Any) -> None:
     assert [error["path"] for error in refused["updateChannelAccount"]["errors"]] == [["settings", "token"]]
 
 
+def test_kept_secrets_are_not_sent_to_another_address(world: Any) -> None:
+    elsewhere = {"shop": "s1", "endpoint": "https://evil.example"}
+    for form in (elsewhere, elsewhere | {"token": {"set": True}}):
+        refused = world.data(TO, UPDATE, input=main(world) | {"settings": form})["updateChannelAccount"]
+        assert refused["account"] is None
+        assert [(error["code"], error["path"]) for error in refused["errors"]] == [
+            ("BAD_USER_INPUT", ["settings", "token"])
+        ]
+        assert "endpoint" in refused["errors"][0]["message"]
+        assert refused["errors"][0]["nextStep"]
+    assert "endpoint" not in one(world)["settings"]
+    same = {"shop": "s1", "endpoint": "https://shop.example"}
+    account = world.data(TO, UPDATE, input=main(world) | {"settings": same})["updateChannelAccount"]["account"]
+    assert account["settings"]["token"] == {"set": True}
+    known = world.data(TO, UPDATE, input=main(world) | {"settings": elsewhere | {"token": "given anew"}})
+    assert known["updateChannelAccount"]["account"]["settings"]["endpoint"] == "https://evil.example"
+
+
 def test_an_account_is_paused_resumed_and_disconnected(world: Any) -> None:
     paused = world.data(TO, PAUSE, input=main(world))["pauseChannelAccount"]
     assert (paused["account"]["state"], paused["errors"]) == ("paused", [])

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from typing import Any
 
 from pydantic import BaseModel
 
 from fairlead.plugins.manifest import Capability, Kind
 from fairlead.plugins.quality import BadQuality, read_quality
 from fairlead.plugins.registry import CAPABILITY_PROTOCOLS, missing_members
-from fairlead.plugins.settings_schema import BadSettingsModel, json_schema, secret_paths
+from fairlead.plugins.settings_schema import BadSettingsModel, address_paths, json_schema, secret_paths
 from fairlead.testing.subject import CheckList, Subject, broken, require
 
 CHECKS = CheckList()
 
 VERSION = re.compile(r"\d+(\.\d+){0,3}([-.]?(a|b|rc|dev|post)\d+)?")
 SECRET_NAME = re.compile(r"(^|_)(secret|password|passwd|token|api_?key|app_?secret|private_?key|access_?key)$")
+ADDRESS_NAME = re.compile(r"(^|_)(ur[il]s?|hosts?|hostname|endpoint|gateway|server|api_?base)$")
+URL = re.compile(r"\^?[a-z?]+://")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -69,6 +73,45 @@ def secrets_are_secret(subject: Subject) -> None:
     for name, field in model.model_fields.items():
         if SECRET_NAME.search(name) and field.annotation not in (bool, int, float):
             require(name in hidden, f"settings field {name!r} looks like a secret but is not typed SecretStr")
+
+
+@CHECKS.add()
+def secrets_go_where_they_were_given_for(subject: Subject) -> None:
+    """Beside secrets, fields that say where these are sent are marked ADDRESS: nobody else can have them sent away."""
+    model = subject.manifest.settings
+    if not secret_paths(model):
+        return
+    marked = {".".join(path) for path in address_paths(model)}
+    for name, field in _fields(json_schema(model)):
+        looks = ADDRESS_NAME.search(name) or field.get("format") == "uri"
+        looks = looks or any(URL.match(text) for text in _texts(field))
+        require(
+            not looks or name in marked,
+            f"settings field {name!r} looks like an address that secrets are sent to; "
+            "mark it Field(..., json_schema_extra=ADDRESS), so that whoever changes it must give the secrets again",
+        )
+
+
+def _fields(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every field of the form by its dotted name, those of nested models included."""
+    return _below(schema, schema.get("$defs", {}), (), frozenset())
+
+
+def _below(
+    node: dict[str, Any], defs: dict[str, Any], above: tuple[str, ...], seen: frozenset[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    for part in (node, *node.get("anyOf", ()), *node.get("oneOf", ()), *node.get("allOf", ())):
+        model = part.get("$ref", "").rpartition("/")[2]
+        if model and model not in seen:
+            yield from _below(defs[model], defs, above, seen | {model})
+        for name, field in part.get("properties", {}).items():
+            yield ".".join((*above, name)), field
+            yield from _below(field, defs, (*above, name), seen)
+
+
+def _texts(field: dict[str, Any]) -> Iterator[str]:
+    given = [field.get("pattern"), field.get("default"), *field.get("examples", ())]
+    return (text for text in given if isinstance(text, str))
 
 
 @CHECKS.add()
