@@ -6,7 +6,9 @@ exists on the machine.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
 from pathlib import Path
 
 from fairlead.plugins.errors import FixSettings
@@ -49,6 +51,14 @@ def resolve(path: Path, client: str) -> Path:
 
 
 def _make(own: Path, client: str) -> None:
-    """A client's own folder, and in it the name of who it belongs to."""
+    """A client's own folder, and in it the name of who it belongs to; it appears whole and is never written again."""
     own.mkdir(mode=0o700, exist_ok=True)
-    (own / _OWNER).write_text(client, "utf-8")
+    owner = own / _OWNER
+    if owner.exists():
+        return
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=own, prefix=_OWNER) as made:
+        made.write(client)
+        made.flush()
+        os.fsync(made.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(made.name, owner)

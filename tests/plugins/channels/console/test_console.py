@@ -9,7 +9,9 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -173,6 +175,30 @@ def test_a_bare_name_lies_in_the_folder_of_its_client(allowed: Path) -> None:
     assert (allowed / "acme").stat().st_mode & 0o777 == 0o700
     ConsoleChannel().send(context_for(allowed / "acme" / "out.jsonl"), messages("a", "b"))
     assert [line["key"] for line in lines_of(allowed / "acme" / "out.jsonl")] == ["a", "b"]
+
+
+def test_whose_folder_it_is_is_written_once(allowed: Path) -> None:
+    ConsoleChannel().check(context_for(Path("out.jsonl")))
+    owner = allowed / "acme" / ".client"
+    os.utime(owner, (1, 1))
+    ConsoleChannel().send(context_for(Path("out.jsonl")), messages("a"))
+    assert (owner.read_text(), owner.stat().st_mtime) == ("acme", 1)
+    assert sorted(path.name for path in owner.parent.iterdir()) == [".client", "out.jsonl"]
+
+
+def test_senders_that_start_together_do_not_refuse_each_other(allowed: Path) -> None:
+    at_once = threading.Barrier(8)
+
+    def send(worker: int) -> None:
+        for turn in range(20):
+            context = replace(context_for(Path("out.jsonl")), client=f"client-{turn}")
+            at_once.wait()
+            ConsoleChannel().send(context, messages(f"k{worker}"))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(send, range(8)))
+    written = [{line["key"] for line in lines_of(path)} for path in allowed.glob("client-*/out.jsonl")]
+    assert written == [{f"k{worker}" for worker in range(8)}] * 20
 
 
 def test_without_a_word_of_the_operator_files_lie_under_the_current_folder(
