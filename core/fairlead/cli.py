@@ -104,7 +104,14 @@ def demo(
 def import_(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="The file with the rows.")],
     client: Annotated[str, typer.Option("--client", help="Slug of the client.")],
-    mapping: Annotated[str, typer.Option("--mapping", help="Name of a saved mapping, or a JSON file with one.")],
+    mapping: Annotated[
+        str | None,
+        typer.Option(
+            "--mapping",
+            help="Name of a saved mapping, or a JSON file with one; "
+            "without it, the client's importers are asked who knows the columns.",
+        ),
+    ] = None,
     save_as: Annotated[str, typer.Option("--save-as", help="Keep the mapping under this name.")] = "",
     rejects: Annotated[
         Path | None, typer.Option("--rejects", dir_okay=False, help="Write line, column and reason of rejected rows.")
@@ -114,9 +121,7 @@ def import_(
     """Bring a file of facts in; rows that cannot be taken are reported with line and reason."""
     take = api("fairlead.customers.imports", "import_file")
     with runtime() as opened, progress(f"importing {file.name}") as bar:
-        if save_as:
-            api("fairlead.cli_import", "save_mapping")(opened, client, mapping, save_as)
-        result = take(opened, client, file, mapping, bar)
+        result = take(opened, client, file, mapping, bar, save_as=save_as)
         if rejects is not None:
             api("fairlead.cli_import", "write_rejects")(opened, client, result.import_id, rejects)
     row = result if isinstance(result, dict) else {name: getattr(result, name) for name in _public(result)}

@@ -1,20 +1,12 @@
-"""What ``fairlead import`` does around the import itself: keeping the mapping, and writing down what was rejected."""
+"""What ``fairlead import`` does after the import itself: writing down what was rejected."""
 
 from __future__ import annotations
 
 import csv
 from pathlib import Path
 
-from fairlead.cli_output import OPERATOR
-from fairlead.customers.imports import load_mapping, rejected_rows
-from fairlead.customers.imports import save_mapping as save
+from fairlead.customers.imports import rejected_rows
 from fairlead.runtime import Fairlead
-
-
-def save_mapping(runtime: Fairlead, client: str, mapping: str, name: str) -> None:
-    """Keep a mapping, itself named or in a file, under another name."""
-    with runtime.work(client, actor=OPERATOR) as work:
-        save(work, name, load_mapping(work, mapping))
 
 
 def write_rejects(runtime: Fairlead, client: str, import_id: int, path: Path) -> None:

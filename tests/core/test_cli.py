@@ -207,6 +207,26 @@ def test_an_import_keeps_its_mapping_and_says_what_it_rejected(installed: Path, 
     assert "--save-as" in call(*words, "--mapping", "other", code=1).stderr
 
 
+REPORT = "订单编号,总金额,买家实际支付金额,收货地址 ,订单创建时间,订单付款时间 ,退款金额\n"
+REPORT_ROW = "1,12.50,12.50,上海,2020-02-21 00:00:00,2020-02-24 00:00:00,0.00\n"
+
+
+def test_an_import_without_a_mapping_asks_the_importers(installed: Path) -> None:
+    (installed / "report.csv").write_text(REPORT + REPORT_ROW, "utf-8")
+    refused = call("import", "report.csv", "--client", "acme", code=1).stderr
+    assert "no importer is on for the client" in refused
+    assert "--mapping" in refused or "give a mapping" in refused
+    call("client", "create", "bolt", "Bolt", "--plugin", "tmall_report")
+    taken = data("import", "report.csv", "--client", "bolt")
+    assert (taken["importer"], taken["read"], taken["accepted"], taken["rejected"]) == ("tmall_report", 1, 1, 0)
+    again = data("import", "report.csv", "--client", "bolt")
+    assert (again["accepted"], again["known"]) == (1, 1)
+    (installed / "other.csv").write_text("a,b\n1,2\n", "utf-8")
+    refused = call("import", "other.csv", "--client", "bolt", code=1).stderr
+    assert "none of tmall_report recognises the columns" in refused
+    assert "next:" in refused
+
+
 def test_the_worker_stops_when_asked() -> None:
     engine, stop, ran = MemoryEngine(), threading.Event(), threading.Event()
 

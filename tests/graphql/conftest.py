@@ -23,6 +23,7 @@ from sqlalchemy import event
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+import fairlead_ad_law
 import fairlead_console
 import fairlead_last_touch
 import fairlead_linear
@@ -183,7 +184,13 @@ class World:
 def runtime(build_runtime: Callable[..., Fairlead], plugin: Any) -> Fairlead:
     """A runtime with a channel by script and some of the shipped plugins; what changed is seen at once."""
     return build_runtime(
-        plugin, fairlead_console, fairlead_last_touch, fairlead_linear, fairlead_weighted, cache_seconds=0
+        plugin,
+        fairlead_ad_law,
+        fairlead_console,
+        fairlead_last_touch,
+        fairlead_linear,
+        fairlead_weighted,
+        cache_seconds=0,
     )
 
 

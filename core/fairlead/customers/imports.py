@@ -23,6 +23,7 @@ from fairlead.customers import mapping as maps
 from fairlead.customers import storing
 from fairlead.customers.chunk import Chunk
 from fairlead.customers.model import Import, ImportReject, SavedMapping
+from fairlead.customers.proposals import propose_mapping
 from fairlead.customers.reading import Table, open_table
 from fairlead.errors import DomainError, InvalidInput, NotFound, Refusals
 from fairlead.governance.audit import record
@@ -52,7 +53,8 @@ STORE: dict[type[Any], Callable[..., Any]] = {
 class ImportSummary:
     """What became of a file. ``read`` is ``accepted`` + ``rejected``; ``known`` of the accepted were stored before.
 
-    ``reasons`` counts the rejected rows, ``dropped`` the identities that were left out of rows that were kept.
+    ``importer`` names the one that proposed the mapping, if none was given. ``reasons`` counts the rejected rows,
+    ``dropped`` the identities that were left out of rows that were kept.
     """
 
     import_id: int
@@ -65,6 +67,7 @@ class ImportSummary:
     profiles_created: int = 0
     profiles_merged: int = 0
     identities_blocked: int = 0
+    importer: str = ""
     reasons: dict[str, int] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
 
@@ -136,24 +139,32 @@ def import_file(
     runtime: Fairlead,
     client: str,
     path: Path,
-    mapping: maps.Mapping | str,
+    mapping: maps.Mapping | str | None = None,
     progress: Progress | None = None,
     *,
     actor: Actor | None = None,
+    save_as: str = "",
 ) -> ImportSummary:
     """Bring in one file for a client. ``mapping`` may be the name of a saved one or a JSON file with one.
 
-    ``progress`` hears (rows done, rows in all).
+    Without a mapping, the client's importers are asked for one. The mapping is kept under the name ``save_as``, if one
+    is given. ``progress`` hears (rows done, rows in all).
 
     A file that cannot be read to its end changes nothing. Rejected rows are kept sealed with row number and reason.
     """
     actor = actor or System("import")
     total, digest = _scan(path)
     with runtime.work(client, actor=actor) as work:
-        if isinstance(mapping, str):
-            mapping = load_mapping(work, mapping)
         with open_table(path) as table:
-            _check_columns(mapping, table.header)
+            header = table.header
+        importer = ""
+        if mapping is None:
+            importer, mapping = propose_mapping(work, header)
+        elif isinstance(mapping, str):
+            mapping = load_mapping(work, mapping)
+        _check_columns(mapping, header)
+        if save_as:
+            save_mapping(work, save_as, mapping)
         _close_broken(work, digest)
         run = Import(
             file_name=path.name[:200],
@@ -166,7 +177,7 @@ def import_file(
         work.session.add(run)
         work.session.flush()
         record(work, "import.start", "import", str(run.id), after={"file": run.file_name, "rows": total})
-    summary = ImportSummary(run.id, path.name)
+    summary = ImportSummary(run.id, path.name, importer=importer)
     try:
         with open_table(path) as table:
             summary.encoding = table.encoding

@@ -16,6 +16,7 @@ from liquid.exceptions import LiquidError
 
 from fairlead.errors import InvalidInput, NotFound
 from fairlead.governance.audit import record
+from fairlead.messaging.content import refuse_forbidden
 from fairlead.messaging.liquid_limits import LIMITS, Limited
 from fairlead.messaging.model import Template
 from fairlead.work import Work
@@ -60,8 +61,11 @@ class Rendered:
 
 
 def save_template(work: Work, name: str, *, subject: str = "", text: str = "", html: str = "") -> Template:
-    """Keep a new version of a template. Raises :class:`InvalidInput` for bad Liquid, an unknown variable or one that
-    takes more than a message may."""
+    """Keep a new version of a template.
+
+    Raises :class:`InvalidInput` for bad Liquid, an unknown variable or one that takes more than a message may, and
+    :class:`~fairlead.errors.Refusals` for what the client's content rules call an error.
+    """
     name = name.strip()
     if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
         raise InvalidInput(f"a template's name has 1 to {LONGEST_NAME} printable characters", path=("name",))
@@ -73,6 +77,7 @@ def save_template(work: Work, name: str, *, subject: str = "", text: str = "", h
     for field, source in zip(FIELDS, (subject, text, html), strict=True):
         _check(field, source)
         _try(field, source)
+    refuse_forbidden(work, {"subject": subject, "text": text, "html": html})
     number = work.session.scalar(
         sa.select(sa.func.coalesce(sa.func.max(Template.number), 0)).where(Template.name == name)
     )

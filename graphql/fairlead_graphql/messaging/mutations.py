@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import sqlalchemy as sa
 import strawberry
 from pydantic import ValidationError
 
 from fairlead.errors import InvalidInput, Refusals
-from fairlead.messaging import service
+from fairlead.messaging import content, service
 from fairlead.messaging.model import Message as MessageRow
 from fairlead.messaging.model import Template as TemplateRow
 from fairlead.messaging.policy import Policy, get_policy, set_policy
@@ -94,11 +96,28 @@ class RetryMessagesInput:
 
 
 @reached_with("messages:write")
+@strawberry.type(description="What a content rule asks a person to look at; it did not stop the template.")
+class ContentWarning:
+    """A finding of a content rule that is no error."""
+
+    rule: str = strawberry.field(description="Name of the content rule.")
+    field: str = strawberry.field(description="The part of the template: subject, text or html.")
+    start: int = strawberry.field(description="Where it begins in that part's source, in characters.")
+    end: int = strawberry.field(description="Where it ends, in characters.")
+    severity: str = strawberry.field(description="warning or info.")
+    message: str = strawberry.field(description="What is doubtful, for a person.")
+    suggestion: str = strawberry.field(description="What would be better; may be empty.")
+
+
+@reached_with("messages:write")
 @strawberry.type(description="Answer of `saveTemplate`.")
 class TemplatePayload:
     """Payload with a template."""
 
     template: Template | None = strawberry.field(description="The new version.")
+    warnings: list[ContentWarning] | None = strawberry.field(
+        description="What the client's content rules find doubtful in it, at most 100."
+    )
     errors: list[UserError] = errors()
 
 
@@ -133,7 +152,7 @@ def _show_template(context: Context, client_id: int | None, answer: Answer, sele
     assert client_id is not None
     query = sa.select(TemplateRow).where(TemplateRow.id == answer["template"])
     found = read_one(context.work(client_id), TEMPLATE, query, selection.below("template"))
-    return done(TemplatePayload, template=found)
+    return done(TemplatePayload, template=found, warnings=[ContentWarning(**warning) for warning in answer["warnings"]])
 
 
 def _show_policy(
@@ -173,10 +192,14 @@ class MessagingMutation:
         "messages:write",
         payload=TemplatePayload,
         present=_show_template,
-        description="Save a new version of a template. Messages that are queued already keep theirs.",
+        description="Save a new version of a template. Messages that are queued already keep theirs. What a content "
+        "rule of the client calls an error refuses it.",
     )
     def save_template(work: Work, given: SaveTemplateInput) -> Answer:
-        return {"template": save(work, given.name, subject=given.subject, text=given.text, html=given.html).id}
+        saved = save(work, given.name, subject=given.subject, text=given.text, html=given.html)
+        remarks = content.remarks_on(work, {"subject": saved.subject, "text": saved.text, "html": saved.html})
+        warnings = [{"rule": one.rule, "field": one.field, **asdict(one.finding)} for one in remarks[: content.MOST]]
+        return {"template": saved.id, "warnings": warnings}
 
     @client_mutation(
         "messages:write",

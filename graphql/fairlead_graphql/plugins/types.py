@@ -28,8 +28,8 @@ class PluginKind(enum.Enum):
     NOTIFIER = strawberry.enum_value("notifier", description="Tells people of the agency what happened.")
     JOURNEY_NODE = strawberry.enum_value("journey_node", description="A step of a journey.")
     RULE_OPERATOR = strawberry.enum_value("rule_operator", description="A condition of the rule language.")
-    CONTENT_RULE = strawberry.enum_value("content_rule", description="Checks texts before they are sent.")
-    IMPORTER = strawberry.enum_value("importer", description="Reads a file of a foreign form.")
+    CONTENT_RULE = strawberry.enum_value("content_rule", description="Checks templates when they are saved.")
+    IMPORTER = strawberry.enum_value("importer", description="Knows the columns of a file that comes without a mapping.")
 
 
 @reached_with("plugins:read")

@@ -37,8 +37,8 @@ def plugins(world: Any, token: str, slug: str) -> dict[str, Any]:
 
 def test_the_catalogue_tells_what_is_installed(world: Any) -> None:
     nodes = world.data("admin", CATALOGUE)["agency"]["plugins"]["nodes"]
-    assert [node["name"] for node in nodes] == ["console", "last_touch", "linear", "shop", "weighted"]
-    shop = nodes[3]
+    assert [node["name"] for node in nodes] == ["ad_law", "console", "last_touch", "linear", "shop", "weighted"]
+    shop = nodes[4]
     assert (shop["state"], shop["error"]) == ("on", None)
     assert "fairlead_register_channels" in shop["hooks"]
     thing = shop["things"][0]
@@ -46,7 +46,7 @@ def test_the_catalogue_tells_what_is_installed(world: Any) -> None:
     assert thing["capabilities"] == ["credentials", "orders"]
     secret = thing["settingsSchema"]["properties"]["token"]
     assert (secret["secret"], secret["writeOnly"]) == (True, True)
-    assert {"rule": "idempotency", "state": "done"} in nodes[0]["things"][0]["quality"]
+    assert {"rule": "idempotency", "state": "done"} in nodes[1]["things"][0]["quality"]
 
 
 def test_a_plugin_that_failed_is_in_the_catalogue_with_its_reason(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +59,7 @@ def test_a_plugin_that_failed_is_in_the_catalogue_with_its_reason(world: Any, mo
 
 def test_each_client_has_its_own_set(world: Any) -> None:
     acme, bolt = plugins(world, "operator@acme", "acme"), plugins(world, "operator@bolt", "bolt")
-    assert sorted(acme) == sorted(bolt) == ["console", "last_touch", "linear", "shop", "weighted"]
+    assert sorted(acme) == sorted(bolt) == ["ad_law", "console", "last_touch", "linear", "shop", "weighted"]
     assert acme["linear"]["enabled"]
     assert not bolt["linear"]["enabled"]
     assert bolt["linear"]["things"][0]["settings"] is None

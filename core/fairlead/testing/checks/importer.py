@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+from fairlead.customers.proposals import mapping_of
+from fairlead.plugins.errors import PluginError
 from fairlead.plugins.manifest import Manifest
 from fairlead.testing.harness import ImporterHarness
 from fairlead.testing.subject import CheckList, Subject, broken, require
@@ -50,6 +52,10 @@ def a_known_header_is_mapped(subject: Subject) -> None:
     fields = list(proposal.values())
     double = sorted({field for field in fields if fields.count(field) > 1})
     require(not double, f"propose() maps two columns to {double}")
+    try:
+        mapping_of(subject.manifest.name, subject.thing.fact, proposal)
+    except PluginError as error:
+        broken(error.message)
     mixed = header[:]
     random.Random(1).shuffle(mixed)  # noqa: S311 - a test's order, not a secret
     require(subject.thing.propose(mixed) == proposal, "propose() depends on the order of the columns")
