@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -50,19 +51,22 @@ def main(
     settings = _settings(database_url, port)
     configure_logging("warning", json=False)
     fresh_database(settings)
+    _clear()
     clock = DemoClock()
-    with open_runtime(settings, clock=clock) as runtime:
-        engine = build_engine(runtime)
-        runtime.engine = engine
-        engine.start()
-        with runtime.agency_work("demo") as work:
-            agency = create_agency(work, "demo", "Demo agency")
-        stage = Stage(runtime, engine, clock, console, FOLDER, agency.id)
-        result = run_public_data(stage, data) if data is not None else run_sample_shop(stage)
-        token = stage.admin_token()
-    _show(result, as_json)
-    if serve:
-        _serve(settings, token, port, console)
+    # The mail server lives on while the API is served, so that what is sent from GraphiQL arrives too.
+    with ExitStack() as helpers:
+        with open_runtime(settings, clock=clock) as runtime:
+            engine = build_engine(runtime)
+            runtime.engine = engine
+            engine.start()
+            with runtime.agency_work("demo") as work:
+                agency = create_agency(work, "demo", "Demo agency")
+            stage = Stage(runtime, engine, clock, console, FOLDER, agency.id, helpers)
+            result = run_public_data(stage, data) if data is not None else run_sample_shop(stage)
+            token = stage.admin_token()
+        _show(result, as_json)
+        if serve:
+            _serve(settings, token, port, console)
     return 0
 
 
@@ -82,6 +86,15 @@ def _settings(database_url: str | None, port: int) -> Settings:
         os.environ["FAIRLEAD_KEY_FILE"] = str(FOLDER / "demo.keys")
     os.environ.setdefault("FAIRLEAD_PUBLIC_URL", f"http://127.0.0.1:{port}")
     return Settings()
+
+
+def _clear() -> None:
+    """Take away what an earlier run wrote, which would be counted again; database and keys stay."""
+    for entry in FOLDER.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry.suffix in (".csv", ".jsonl"):
+            entry.unlink()
 
 
 def _show(result: dict[str, Any], as_json: bool) -> None:

@@ -22,6 +22,7 @@ from fairlead.demo.sample import SampleSummary, write_sample
 from fairlead.demo.stage import Stage
 from fairlead.messaging.templates import save_template
 
+MAILS = "mails.jsonl"
 SHOP, BRAND = "mingqian-tea", "northwind"
 SHOP_PLUGINS = ("email", "console", "taobao", "weighted", *MODELS)
 BRAND_PLUGINS = ("console", "last_touch", "linear")
@@ -231,24 +232,24 @@ def run_sample_shop(stage: Stage) -> dict[str, Any]:
     cart = stage.segment(SHOP, "cart_not_bought", "加购未购买", CART_NOT_BOUGHT)
     with stage.runtime.work(SHOP) as work:
         save_template(work, "cart_reminder", subject=SUBJECT, text=TEXT)
-    with _mail_server(stage.folder) as port:
-        stage.connect(
-            SHOP,
-            "email",
-            "mail",
-            {
-                "host": "127.0.0.1",
-                "port": port,
-                "security": "none",
-                "allow_unencrypted": True,
-                "from_address": "shop@mingqian.example",
-            },
-            platform="email",
-            account_type="mailbox",
-        )
-        version = stage.journey(SHOP, "cart_reminder", "加购未付款提醒", GRAPH)
-        stage.live(SHOP, hours=60, step=12)
-        received = _mails(stage.folder)
+    port = stage.helpers.enter_context(_mail_server(stage.folder / MAILS))
+    stage.connect(
+        SHOP,
+        "email",
+        "mail",
+        {
+            "host": "127.0.0.1",
+            "port": port,
+            "security": "none",
+            "allow_unencrypted": True,
+            "from_address": "shop@mingqian.example",
+        },
+        platform="email",
+        account_type="mailbox",
+    )
+    version = stage.journey(SHOP, "cart_reminder", "加购未付款提醒", GRAPH)
+    stage.live(SHOP, hours=60, step=12)
+    received = _mails(stage.folder / MAILS)
     with stage.runtime.work(SHOP) as work:
         scores = run_scoring(work, "weighted", {})
     shop, brand = stage.counts(SHOP), stage.counts(BRAND)
@@ -283,12 +284,12 @@ def _import_all(stage: Stage, client: str, folder: Path, sample: SampleSummary) 
 
 
 @contextlib.contextmanager
-def _mail_server(folder: Path) -> Iterator[int]:
+def _mail_server(store: Path) -> Iterator[int]:
     """The e-mail plugin's own twin in a process of its own: it takes every mail and keeps it in a file."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    command = [sys.executable, "-m", "fairlead_email.twin", "--port", str(port), "--store", str(folder / "mails.jsonl")]
+    command = [sys.executable, "-m", "fairlead_email.twin", "--port", str(port), "--store", str(store)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - our own module
     try:
         for _ in range(200):
@@ -301,6 +302,5 @@ def _mail_server(folder: Path) -> Iterator[int]:
         process.wait(10)
 
 
-def _mails(folder: Path) -> int:
-    file = folder / "mails.jsonl"
+def _mails(file: Path) -> int:
     return sum(1 for _ in file.open(encoding="utf-8")) if file.exists() else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,30 +38,47 @@ from fairlead.storage import migrate
 from fairlead.storage.database import Database
 from fairlead.storage.scope import AgencyScope
 
+MARK = sa.Table("fairlead_demo", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True))
+"""Marks a database as made by a demonstration; nobody else makes this table, and migrations leave it alone."""
 FACTS = {"events": Event, "orders": Order, "touches": Touch}
 
 
 def fresh_database(settings: Settings) -> None:
-    """Migrate; a database that holds nothing but an earlier demonstration is emptied first, any other is left alone."""
+    """Migrate; a database that holds nothing but an earlier demonstration is emptied first, any other is left alone.
+
+    Raises :class:`Conflict` for a database that holds an agency and that no demonstration made.
+    """
     settings.prepare()
     settings.vault()
     database = Database(settings.database_url)
     try:
-        if not migrate.pending(database):
-            with database.read(AgencyScope("demo")) as session:
-                slugs = list(session.scalars(sa.select(Agency.slug)))
-            if slugs and slugs != ["demo"]:
-                raise Conflict("this database is in use", next_step="give the demonstration a database of its own")
-            if slugs:
-                migrate.downgrade(database)
+        slugs, ours = _agencies(database), _has_table(database, MARK.name)
+        if slugs and not (ours and slugs == ["demo"]):
+            raise Conflict("this database is in use", next_step="give the demonstration a database of its own")
+        if slugs:
+            migrate.downgrade(database)
         migrate.upgrade(database, Plugins.discover(policy=settings.plugin_policy).migrations())
+        if not ours:
+            with database.owner() as connection:
+                MARK.create(connection)
     finally:
         database.dispose()
 
 
+def _agencies(database: Database) -> list[str]:
+    if not _has_table(database, Agency.__tablename__):
+        return []
+    with database.read(AgencyScope("demo")) as session:
+        return list(session.scalars(sa.select(Agency.slug)))
+
+
+def _has_table(database: Database, name: str) -> bool:
+    return sa.inspect(database.engine).has_table(name)
+
+
 @dataclass(slots=True)
 class Stage:
-    """Where a demonstration plays. All methods take the client's slug."""
+    """Where a demonstration plays. All methods take the client's slug; ``helpers`` end when the demonstration does."""
 
     runtime: Fairlead
     engine: Engine
@@ -68,6 +86,7 @@ class Stage:
     console: Console
     folder: Path
     agency_id: int
+    helpers: ExitStack
 
     def add_client(self, slug: str, name: str, plugins: Sequence[str], *, zone: str, currency: str) -> None:
         """A client with its own set of plugins."""

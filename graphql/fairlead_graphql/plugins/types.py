@@ -29,7 +29,7 @@ class PluginKind(enum.Enum):
     JOURNEY_NODE = strawberry.enum_value("journey_node", description="A step of a journey.")
     RULE_OPERATOR = strawberry.enum_value("rule_operator", description="A condition of the rule language.")
     CONTENT_RULE = strawberry.enum_value("content_rule", description="Checks templates when they are saved.")
-    IMPORTER = strawberry.enum_value("importer", description="Knows the columns of a file that comes without a mapping.")
+    IMPORTER = strawberry.enum_value("importer", description="Knows the columns of a file that has no mapping.")
 
 
 @reached_with("plugins:read")

@@ -11,13 +11,23 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+
+from fairlead.clients.model import Agency
+from fairlead.demo.stage import fresh_database
+from fairlead.errors import Conflict
+from fairlead.settings import Settings
+from fairlead.storage import migrate
+from fairlead.storage.crypto import Keyring
+from fairlead.storage.database import Database
+from fairlead.storage.scope import AgencyScope
 
 DATA = Path(os.environ.get("FAIRLEAD_DATA") or Path(__file__).parents[4] / "shared" / "data")
 BEHAVIOUR = DATA / "taobao_user_behavior" / "user_behavior_814_users.csv.gz"
@@ -30,15 +40,40 @@ from fairlead.demo.run import main
 data, url = sys.argv[1:]
 raise SystemExit(main(serve=False, as_json=True, data=Path(data) if data else None, database_url=url or None))
 """
+# Plays with the server replaced by one question to the API that it would serve, asked while it would.
+PLAY_AND_ASK = """
+import json, sys
+from pathlib import Path
+import uvicorn
+from starlette.testclient import TestClient
+from fairlead.demo import run
+from fairlead_graphql.app import create_app
+
+def ask(_app, **_options):
+    with TestClient(create_app(), "http://127.0.0.1", headers={"Authorization": "Bearer " + TOKENS[0]}) as http:
+        def gql(query):
+            return http.post("/graphql", json={"query": query}).json()["data"]
+        shop = 'client(slug: "mingqian-tea")'
+        (account,) = gql("{ %s { channelAccounts(channel: \\"email\\") { nodes { id } } } }" % shop)["client"][
+            "channelAccounts"]["nodes"]
+        found = gql('mutation { checkChannelAccount(input: {client: "mingqian-tea", accountId: "%s"}) '
+                    '{ account { health } errors { message } } }' % account["id"])
+        Path("checked.json").write_text(json.dumps(found["checkChannelAccount"]))
+
+TOKENS, serve = [], run._serve
+run._serve = lambda settings, token, port, console: (TOKENS.append(token), serve(settings, token, port, console))
+uvicorn.run = ask
+raise SystemExit(run.main(serve=True, as_json=True, database_url=sys.argv[2] or None))
+"""
 RULE_BASED = ("first_touch", "last_touch", "linear", "time_decay", "position")
 MODELS = (*RULE_BASED, "markov", "shapley")
 
 
-def play(folder: Path, data: str = "", url: str = "") -> dict[str, Any]:
+def play(folder: Path, data: str = "", url: str = "", code: str = PLAY) -> dict[str, Any]:
     """Run the demonstration in a process of its own; only its JSON may stand on standard output."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FAIRLEAD_")}
     done = subprocess.run(
-        [sys.executable, "-c", PLAY, data, url], cwd=folder, env=kept, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, data, url], cwd=folder, env=kept, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     found: dict[str, Any] = json.loads(done.stdout)
@@ -55,9 +90,15 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the generated sample is played on SQLite."""
+    return tmp_path_factory.mktemp("sample")
+
+
+@pytest.fixture(scope="module")
+def sample(sample_folder: Path) -> dict[str, Any]:
     """The result on the generated sample, on SQLite."""
-    return play(tmp_path_factory.mktemp("sample"))
+    return play(sample_folder, code=PLAY_AND_ASK)
 
 
 def rows(file: Path) -> Iterator[dict[str, str]]:
@@ -252,7 +293,59 @@ def test_the_sample_tells_the_whole_story(sample: dict[str, Any]) -> None:
 @pytest.mark.parametrize("own_database_url", ["postgresql"], indirect=True)
 @pytest.mark.postgres
 def test_the_sample_is_the_same_on_postgresql(sample: dict[str, Any], own_database_url: str, tmp_path: Path) -> None:
+    left = tmp_path / ".fairlead" / "demo"
+    left.mkdir(parents=True)
+    (left / "mails.jsonl").write_text("{}\n" * 18)
+    (left / "keys").write_text("kept")
+    migrate.downgrade(opened := Database(own_database_url))
+    opened.dispose()
     assert play(tmp_path, url=own_database_url) == sample
+    assert (left / "keys").read_text() == "kept"
+
+
+def test_what_is_sent_while_the_demonstration_is_served_arrives(sample: dict[str, Any], sample_folder: Path) -> None:
+    assert json.loads((sample_folder / "checked.json").read_text()) == {"account": {"health": "ok"}, "errors": []}
+
+
+def settings(url: str) -> Settings:
+    return Settings(database_url=url, keys=Keyring.generate("k1").dump())
+
+
+def found_agencies(database: Database) -> list[str]:
+    with database.read(AgencyScope("test")) as session:
+        return list(session.scalars(sa.select(Agency.name)))
+
+
+def add_agency(database: Database, slug: str, name: str) -> None:
+    with database.write(AgencyScope("test")) as session:
+        session.add(Agency(slug=slug, name=name, created_at=datetime(2026, 1, 5, tzinfo=UTC)))
+
+
+@pytest.mark.parametrize("state", ["current", "behind"])
+def test_a_database_that_holds_an_agency_is_left_alone(own_database_url: str, state: str) -> None:
+    """Neither the slug of the agency nor a migration that is missing makes it a demonstration's."""
+    database = Database(own_database_url)
+    add_agency(database, "demo", "Ours")
+    if state == "behind":
+        with database.owner() as connection:
+            connection.execute(sa.text("DELETE FROM alembic_version_core"))
+    with pytest.raises(Conflict, match="in use"):
+        fresh_database(settings(own_database_url))
+    assert found_agencies(database) == ["Ours"]
+    database.dispose()
+
+
+def test_only_what_a_demonstration_made_is_emptied_for_the_next(own_database_url: str) -> None:
+    database = Database(own_database_url)
+    for _ in range(3):
+        fresh_database(settings(own_database_url))
+        assert found_agencies(database) == []
+        add_agency(database, "demo", "Demo")
+    add_agency(database, "other", "Other")
+    with pytest.raises(Conflict, match="in use"):
+        fresh_database(settings(own_database_url))
+    assert found_agencies(database) == ["Demo", "Other"]
+    database.dispose()
 
 
 @pytest.mark.long
