@@ -24,7 +24,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "fairlead_acme_loyalty"
 BUILT = {"build", "dist", "__pycache__", ".pytest_cache"}
 
 MIGRATE_AND_GRANT = """
-import json, sys, datetime as dt
+import json, logging, sys, datetime as dt
 from fairlead.errors import InvalidInput
 from fairlead.plugins.events import DomainEvent, EventType
 from fairlead.plugins.manager import Plugins
@@ -49,19 +49,22 @@ with database.write(ClientScope(1)) as session:
 with database.read(ClientScope(1)) as session:
     mine = dict(points.balances(session, 1, [10, 11, 12]))
     others = dict(points.balances(session, 2, [10]))
-    kept = points.outstanding(session, 1)
-    points.OUTSTANDING.forget(1)
-    points.OUTSTANDING.get(1, lambda: 0)
-    plugins.on_event(DomainEvent("k", EventType.IMPORT_FINISHED, 1, now), [])
-    still = points.outstanding(session, 1)
-    plugins.on_event(DomainEvent("k", EventType.IMPORT_FINISHED, 1, now), ["acme_loyalty"])
-    fresh = points.outstanding(session, 1)
+    before = points.outstanding(session, 1)
+with database.write(ClientScope(1)) as session:
+    points.grant(session, 1, 11, 5, now)
+    sums = [before, points.outstanding(session, 1)]
+heard = []
+log = logging.getLogger("fairlead_acme_loyalty")
+log.setLevel(logging.INFO)
+log.addFilter(lambda line: heard.append(line.getMessage()))
+plugins.on_event(DomainEvent("k", EventType.IMPORT_FINISHED, 2, now, "7"), [])
+plugins.on_event(DomainEvent("k", EventType.IMPORT_FINISHED, 1, now, "7"), ["acme_loyalty"])
 (registry,) = plugins.graphql_registries()
 print(json.dumps({
     "hooks": list(plugins.statuses()[[s.name for s in plugins.statuses()].index("acme_loyalty")].hooks),
     "things": sorted(f"{entry.kind} {entry.name}" for entry in plugins),
     "fields": sorted(f"{field.type_name}.{field.name}" for field in registry.batch_fields),
-    "mine": mine, "others": others, "refused": refused, "sums": [kept, still, fresh],
+    "mine": mine, "others": others, "refused": refused, "sums": sums, "heard": heard,
     "drift": [str(change) for change in migrate.drift(database)],
 }))
 database.dispose()
@@ -208,7 +211,9 @@ def test_it_is_used_and_can_be_taken_away(site: Path, url: str) -> None:
     assert found["mine"] == {"10": 120, "11": 30}
     assert found["others"] == {}, "the session of one client does not see another's points"
     assert found["refused"] == "only 30 points are left"
-    assert found["sums"] == [150, 0, 150], "an import empties what was kept, for clients that have the plugin on"
+    assert found["sums"] == [150, 155]
+    (heard,) = found["heard"]
+    assert heard.startswith("client 1: import 7"), "events are heard of clients that have the plugin on"
     assert found["drift"] == [], "the core's migrations do not see the plugin's table"
 
     # The package is gone: this process never had it on its path.

@@ -12,7 +12,7 @@ OutcomeUnknown         marks the message *unknown*; only a receipt, the platform
 FixCredentials         refreshes the credentials once, then stops the account and asks a person
 FixSettings            stops the account until its settings change
 SkipItem               records the refusal of this one item and goes on
-SwitchChannel          goes down the fallback order of the message
+SwitchChannel          records the refusal of this one item, as a person not reached here
 Abort                  stops the whole piece of work and shows why
 =====================  ====================================================================
 """
@@ -75,7 +75,7 @@ class SkipItem(PluginError):
 
 
 class SwitchChannel(PluginError):
-    """This person cannot be reached here; another channel may."""
+    """This person cannot be reached here; another channel may. No channel follows by itself yet."""
 
     rung = "switch_channel"
 

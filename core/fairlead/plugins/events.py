@@ -1,7 +1,7 @@
 """Typed domain events, handed to ``fairlead_on_event`` after the transaction that caused them has committed.
 
-An event names things by id and holds no personal data. It may be delivered again after a crash; ``key`` is the same
-each time.
+An event names things by id and holds no personal data. It is delivered at most once, in the process that committed: a
+crash between the commit and the call loses it. So what must not be missed belongs into rows, not into a listener.
 """
 
 from __future__ import annotations

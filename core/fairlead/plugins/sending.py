@@ -13,9 +13,9 @@ def send_one_by_one(
 ) -> list[SendResult]:
     """One result per message, in order. ``send_one`` returns the platform's id or raises from the ladder.
 
-    ``OutcomeUnknown`` and ``SkipItem`` concern their message alone. Any other rung stops the batch: on the first
-    message it is raised, later its message is answered RETRY and the rest NOT_TRIED, so that the core comes back with
-    them and meets the error first. The rest is NOT_TRIED too when the time of the call is up.
+    ``OutcomeUnknown``, ``SkipItem`` and ``SwitchChannel`` concern their message alone. Any other rung stops the batch:
+    on the first message it is raised, later its message is answered RETRY and the rest NOT_TRIED, so that the core
+    comes back with them and meets the error first. The rest is NOT_TRIED too when the time of the call is up.
     """
     results: list[SendResult] = []
     for message in messages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from fairlead.plugins import hookimpl
@@ -14,7 +15,8 @@ from fairlead_acme_loyalty.channel import AcmeCard
 from fairlead_acme_loyalty.model import PREFIX, Base
 from fairlead_acme_loyalty.node import EnoughPoints
 from fairlead_acme_loyalty.operator import PointsEarned
-from fairlead_acme_loyalty.points import OUTSTANDING
+
+log = logging.getLogger("fairlead_acme_loyalty")
 
 
 @hookimpl
@@ -51,6 +53,6 @@ def fairlead_graphql(register: GraphQLRegistry) -> None:
 
 @hookimpl
 def fairlead_on_event(event: DomainEvent) -> None:
-    """An import may have changed balances: forget what we kept for that client."""
+    """Note the end of an import. Nothing that must not be missed may hang on it: an event comes at most once."""
     if event.type == EventType.IMPORT_FINISHED:
-        OUTSTANDING.forget(event.client_id)
+        log.info("client %s: import %s has ended; members may have earned points", event.client_id, event.subject)

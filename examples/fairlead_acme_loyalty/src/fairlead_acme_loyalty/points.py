@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -13,32 +12,6 @@ from fairlead.errors import InvalidInput
 from fairlead_acme_loyalty.model import Balance
 
 CHUNK = 5_000
-
-
-class KeptSums:
-    """Sums by client, kept until somebody says that they may have changed. Safe for threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._sums: dict[int, int] = {}
-
-    def get(self, client_id: int, compute: Callable[[], int]) -> int:
-        """The kept sum of a client, or a fresh one."""
-        with self._lock:
-            known = self._sums.get(client_id)
-        if known is None:
-            known = compute()
-            with self._lock:
-                self._sums[client_id] = known
-        return known
-
-    def forget(self, client_id: int) -> None:
-        """Compute anew the next time."""
-        with self._lock:
-            self._sums.pop(client_id, None)
-
-
-OUTSTANDING = KeptSums()
 
 
 def grant(session: Session, client_id: int, profile_id: int, points: int, now: dt.datetime) -> int:
@@ -52,7 +25,6 @@ def grant(session: Session, client_id: int, profile_id: int, points: int, now: d
     balance.points += points
     balance.changed_at = now
     session.flush()
-    OUTSTANDING.forget(client_id)
     return balance.points
 
 
@@ -71,9 +43,5 @@ def balances(session: Session, client_id: int, profile_ids: Sequence[int]) -> Ma
 
 def outstanding(session: Session, client_id: int) -> int:
     """Points that all people of the client hold together."""
-
-    def compute() -> int:
-        total = session.scalar(sa.select(sa.func.sum(Balance.points)).where(Balance.client_id == client_id))
-        return int(total or 0)
-
-    return OUTSTANDING.get(client_id, compute)
+    total = session.scalar(sa.select(sa.func.sum(Balance.points)).where(Balance.client_id == client_id))
+    return int(total or 0)
