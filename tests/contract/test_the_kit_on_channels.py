@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from contract.kit_helpers import broken_promises, manifest
-from fairlead.plugins import Capability, Kind, Quality, Title
+from fairlead.plugins import ANYWHERE, Capability, Kind, Quality, Title
 from fairlead.plugins.contracts.channel import Health, HealthState, InboundOutcome, SendLimits, SendResult, SendState
 from fairlead.plugins.errors import FixCredentials, OutcomeUnknown, RetryLater
 from fairlead.plugins.http import error_for_status
@@ -33,7 +33,10 @@ class Good:
     idempotent = False
     address_kinds: tuple[str, ...] = ("phone",)
     manifest = manifest(
-        Kind.CHANNEL, settings=Settings, capabilities=frozenset({Capability.MESSAGES, Capability.WEBHOOKS})
+        Kind.CHANNEL,
+        settings=Settings,
+        capabilities=frozenset({Capability.MESSAGES, Capability.WEBHOOKS}),
+        region=ANYWHERE,
     )
 
     def check(self, context: Any) -> Health:
@@ -56,7 +59,7 @@ class Good:
             raise error
         try:
             found = answer.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             raise OutcomeUnknown("not JSON") from None
         return found if isinstance(found, dict) else {}
 
@@ -147,6 +150,15 @@ class LeaksVendorError(Good):
         return {}
 
 
+class BelievesInShallowJson(Good):
+    def post(self, context: Any, path: str) -> dict[str, Any]:
+        try:
+            found = context.http.post(f"https://acme.invalid{path}").json()
+        except ValueError:
+            raise OutcomeUnknown("not JSON") from None
+        return found if isinstance(found, dict) else {}
+
+
 class AlwaysSent(Good):
     def send(self, context: Any, messages: Sequence[Any]) -> Any:
         try:
@@ -196,6 +208,18 @@ class NewIdEachTime(Good):
         super().receive(context, request)
         NewIdEachTime.count += 1
         return InboundOutcome(dedupe_id=str(NewIdEachTime.count))
+
+
+class HidesTheCountry(Good):
+    manifest = replace(Good.manifest, region="")
+
+
+class StaysAndGoes(Good):
+    manifest = replace(Good.manifest, quality=Quality({"region": "exempt: it stays here"}))
+
+
+class NamesNoCountry(Good):
+    manifest = replace(Good.manifest, region="China")
 
 
 class HidesAMethod(Good):
@@ -266,6 +290,11 @@ class HasNoTable(Good):
         (SendsTwice, "send_reaches_the_far_side_once", "the twin took"),
         (ClaimsIdempotence, "a_repeated_key_is_not_sent_twice", "the twin took ['kit-1', 'kit-2', 'kit-3'] more than"),
         (LeaksVendorError, "only_the_ladder_crosses", "let HTTPStatusError out when the far side showed: 429"),
+        (
+            BelievesInShallowJson,
+            "only_the_ladder_crosses",
+            "let RecursionError out when the far side showed: JSON",
+        ),
         (AlwaysSent, "no_false_success", "send() said sent although the far side showed: nobody answers"),
         (RetriesTheLost, "a_lost_answer_is_not_sent_again", "asks for another try after the answer was lost"),
         (SaysTheKey, "secrets_stay_inside", "holds a secret of the settings"),
@@ -275,6 +304,9 @@ class HasNoTable(Good):
         (NewIdEachTime, "a_genuine_request_is_taken", "gave two dedupe_ids"),
         (HidesAMethod, "capabilities_match_methods", "the methods of capability 'webhooks' are there"),
         (ShowsItsKey, "secrets_are_secret", "'api_key' looks like a secret but is not typed SecretStr"),
+        (HidesTheCountry, "says_where_addresses_go", "write manifest.region"),
+        (StaysAndGoes, "says_where_addresses_go", "only where nothing leaves the machine it is empty"),
+        (NamesNoCountry, "manifest_is_complete", "manifest.region is 'China'"),
         (LeavesItsAddressOpen, "secrets_go_where_they_were_given_for", "'gateway' looks like an address"),
         (LeavesANestedAddressOpen, "secrets_go_where_they_were_given_for", "'line.far_end' looks like an address"),
         (TakesAnything, "settings_are_a_form", "Loose takes unknown fields"),

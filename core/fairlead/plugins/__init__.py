@@ -25,6 +25,17 @@ In ``acme_fairlead.py``::
 from __future__ import annotations
 
 from fairlead.plugins.hookspecs import hookimpl, hookspec
-from fairlead.plugins.manifest import ADDRESS, Capability, Kind, Manifest, NoSettings, Quality, Title
+from fairlead.plugins.manifest import ADDRESS, ANYWHERE, Capability, Kind, Manifest, NoSettings, Quality, Title
 
-__all__ = ["ADDRESS", "Capability", "Kind", "Manifest", "NoSettings", "Quality", "Title", "hookimpl", "hookspec"]
+__all__ = [
+    "ADDRESS",
+    "ANYWHERE",
+    "Capability",
+    "Kind",
+    "Manifest",
+    "NoSettings",
+    "Quality",
+    "Title",
+    "hookimpl",
+    "hookspec",
+]

@@ -14,6 +14,9 @@ ADDRESS: JsonDict = {"address": True}
 """Marks a settings field that decides where secrets are sent, or whom they are trusted to:
 ``Field(..., json_schema_extra=ADDRESS)``. When it changes, every secret must be given again."""
 
+ANYWHERE = "*"
+"""As ``region`` of a manifest: the settings of each account decide which country personal data goes to."""
+
 NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
 
 
@@ -77,8 +80,8 @@ class Manifest:
     """Name, kind, version and needs of one registered thing.
 
     ``settings`` is the pydantic model of its per-client settings; a field typed ``SecretStr`` is stored encrypted and
-    never shown again. ``region`` says where personal data goes when the plugin sends any out (ISO 3166 code, ``""``
-    when none leaves the machine).
+    never shown again. ``region`` says where personal data goes when the plugin sends any out: an ISO 3166 code,
+    :data:`ANYWHERE` when that depends on the settings, ``""`` when none leaves the machine.
     """
 
     name: str

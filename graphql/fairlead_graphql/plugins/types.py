@@ -56,7 +56,9 @@ class PluginThing:
         description="What a channel can do: messages, orders, webhooks and so on."
     )
     quality: list[QualityRule] = strawberry.field(description="Where it stands, by the plugin's own account.")
-    region: str = strawberry.field(description="Country that personal data goes to; empty when none leaves.")
+    region: str = strawberry.field(
+        description="Country that personal data goes to; `*` when the settings decide, empty when none leaves."
+    )
     docs: str = strawberry.field(description="Where to read on; may be empty.")
 
     @strawberry.field(

@@ -37,7 +37,7 @@ def id_of_line(line: bytes) -> str:
     """The ``external_id`` of a line written by :func:`to_line`; ``""`` for a line that is something else."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     found = record.get("external_id", "") if isinstance(record, dict) else ""
     return found if isinstance(found, str) else ""

@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Sequence
 
-from fairlead.plugins import Capability, Kind, Manifest, Title
+from fairlead.plugins import ANYWHERE, Capability, Kind, Manifest, Title
 from fairlead.plugins.contracts.channel import (
     ChannelContext,
     Health,
@@ -50,6 +50,7 @@ class EmailChannel:
         ),
         settings=EmailSettings,
         capabilities=frozenset({Capability.MESSAGES, Capability.WEBHOOKS}),
+        region=ANYWHERE,
     )
 
     def check(self, context: ChannelContext) -> Health:

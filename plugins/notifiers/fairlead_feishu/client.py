@@ -98,7 +98,7 @@ def _plain(value: Any) -> str:
 def _json(response: httpx2.Response) -> Mapping[str, Any]:
     try:
         answer = json.loads(response.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return answer if isinstance(answer, dict) else {}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from fairlead.plugins.manifest import Capability, Kind
+from fairlead.plugins.manifest import ANYWHERE, Capability, Kind
 from fairlead.plugins.quality import BadQuality, read_quality
 from fairlead.plugins.registry import CAPABILITY_PROTOCOLS, missing_members
 from fairlead.plugins.settings_schema import BadSettingsModel, address_paths, json_schema, secret_paths
@@ -38,8 +38,9 @@ def manifest_is_complete(subject: Subject) -> None:
     )
     region = manifest.region
     require(
-        not region or re.fullmatch(r"[A-Z]{2}", region),
-        f"manifest.region is {region!r}; write an ISO 3166 code such as CN, or nothing when no data leaves the machine",
+        region in ("", ANYWHERE) or re.fullmatch(r"[A-Z]{2}", region),
+        f"manifest.region is {region!r}; write an ISO 3166 code such as CN, ANYWHERE when the settings decide, "
+        "or nothing when no data leaves the machine",
     )
 
 

@@ -27,6 +27,9 @@ FAULTS: dict[str, Answer] = {
     "nobody answers": httpx2.ConnectError("refused"),
     "the answer is lost": httpx2.ReadTimeout("timed out"),
     "429 with Retry-After": httpx2.Response(429, headers={"retry-after": "17"}, json={"error": "busy"}),
+    "429 until a day that no calendar has": httpx2.Response(
+        429, headers={"retry-after": "Fri, 31 Dec 99999999999999999999 23:59:59 GMT"}
+    ),
     "500": httpx2.Response(500, text="Internal Server Error"),
     "401": httpx2.Response(401, json={"error": "invalid_token"}),
     "a redirect": httpx2.Response(302, headers={"location": "https://elsewhere.invalid/"}),
@@ -35,9 +38,18 @@ FAULTS: dict[str, Answer] = {
     "a list instead of an object": httpx2.Response(200, json=[None, 1, "x"]),
     "null": httpx2.Response(200, json=None),
     "broken UTF-8": httpx2.Response(200, content=b'{"id": "\xff\xfe"}'),
+    "JSON nested beyond any depth": httpx2.Response(200, content=b"[" * 200_000),
     "numbers where texts should be": httpx2.Response(200, json={"id": 7, "code": "0", "data": 1, "errors": 3}),
 }
-NOT_SENT = ("nobody answers", "the answer is lost", "429 with Retry-After", "500", "401", "a redirect")
+NOT_SENT = (
+    "nobody answers",
+    "the answer is lost",
+    "429 with Retry-After",
+    "429 until a day that no calendar has",
+    "500",
+    "401",
+    "a redirect",
+)
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from fairlead.plugins.contracts.channel import OutgoingMessage, SendLimits, SendResult, SendState
 from fairlead.plugins.errors import PluginError
 from fairlead.plugins.manifest import Capability
+from fairlead.plugins.quality import BadQuality, read_quality
 from fairlead.testing.harness import ChannelHarness, default_channel_harness
 from fairlead.testing.subject import CheckList, Subject, broken, require
 
@@ -23,6 +24,20 @@ def names_who_it_reaches(subject: Subject) -> None:
     require(all(isinstance(kind, str) and kind for kind in kinds), f"address_kinds is {kinds!r}; give texts")
     require(
         isinstance(subject.thing.idempotent, bool), f"idempotent is {subject.thing.idempotent!r}; say True or False"
+    )
+
+
+@CHECKS.add(capability=Capability.MESSAGES)
+def says_where_addresses_go(subject: Subject) -> None:
+    """A channel that sends says which country addresses go to, or its quality says why none leaves the machine."""
+    try:
+        exempt = read_quality(subject.module, subject.manifest).rules.get("region", "").startswith("exempt")
+    except BadQuality as error:
+        broken(str(error))
+    require(
+        bool(subject.manifest.region) != exempt,
+        "a channel that sends gives addresses away: write manifest.region (a country, or ANYWHERE when the settings "
+        "decide); only where nothing leaves the machine it is empty and quality says region = 'exempt: <why>'",
     )
 
 

@@ -39,7 +39,7 @@ def call(context: ChannelContext, method: str, path: str, body: Mapping[str, Any
         raise error
     try:
         found = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         unreadable = RetryLater if method == "GET" else OutcomeUnknown
