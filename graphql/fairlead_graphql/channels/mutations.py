@@ -50,7 +50,10 @@ class UpdateChannelAccountInput:
 
     client: str = client_slug()
     account_id: strawberry.ID = strawberry.field(description="Global id of the account.")
-    settings: JSON | None = optional(f'{FORM} A secret that is left out or `{{"set": true}}` stays; null removes it.')
+    settings: JSON | None = optional(
+        f'{FORM} A secret that is left out or `{{"set": true}}` stays, unless a field marked as an address changes; '
+        "null removes it."
+    )
     name: str | None = optional("Name of the account, unique within the channel.")
     platform: str | None = optional("The platform, as people call it.")
     account_type: str | None = optional(ACCOUNT_TYPE)

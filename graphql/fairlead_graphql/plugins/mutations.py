@@ -36,8 +36,8 @@ class SetPluginSettingsInput:
     kind: PluginKind = strawberry.field(description="What sort of thing the settings are for.")
     name: str = strawberry.field(description="Name of the thing.")
     settings: JSON = strawberry.field(
-        description='The whole form, as its JSON Schema says. A secret that is left out or `{"set": true}` stays; null '
-        "removes it."
+        description='The whole form, as its JSON Schema says. A secret that is left out or `{"set": true}` stays, '
+        "unless a field marked as an address changes; null removes it."
     )
     idempotency_key: str | None = idempotency_key()
 

@@ -62,7 +62,8 @@ class PluginThing:
     docs: str = strawberry.field(description="Where to read on; may be empty.")
 
     @strawberry.field(
-        description="JSON Schema (draft 2020-12) of its settings. A secret has `secret: true` and `writeOnly: true`."
+        description="JSON Schema (draft 2020-12) of its settings. A secret has `secret: true` and `writeOnly: true`, "
+        "an address that secrets are sent to has `address: true`."
     )
     def settings_schema(self) -> JSON:
         return JSON(json_schema(self.model))
