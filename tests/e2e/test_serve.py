@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -33,13 +32,14 @@ mutation {
 """
 
 
-@pytest.fixture
-def command(tmp_path: Path) -> Callable[..., str]:
+@pytest.fixture(scope="module")
+def command(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """``command("client", "create", …)`` runs ``fairlead`` on a database of its own and gives what it printed."""
+    folder = tmp_path_factory.mktemp("installation")
     environment = {
         **os.environ,
-        "FAIRLEAD_DATABASE_URL": f"sqlite:///{tmp_path / 'fairlead.db'}",
-        "FAIRLEAD_KEY_FILE": str(tmp_path / "keys"),
+        "FAIRLEAD_DATABASE_URL": f"sqlite:///{folder / 'fairlead.db'}",
+        "FAIRLEAD_KEY_FILE": str(folder / "keys"),
         "FAIRLEAD_GRAPHIQL": "1",
     }
 
@@ -59,7 +59,7 @@ def command(tmp_path: Path) -> Callable[..., str]:
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def token(command: Callable[..., str]) -> str:
     """A client with a member who may do everything."""
     command("keys", "new", "--write", command.environment["FAIRLEAD_KEY_FILE"])  # type: ignore[attr-defined]

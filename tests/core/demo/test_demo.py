@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import gzip
 import json
 import os
@@ -80,25 +81,41 @@ def play(folder: Path, data: str = "", url: str = "", code: str = PLAY) -> dict[
     return found
 
 
+def once(folders: pytest.TempPathFactory, name: str, play_in: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    """The result of a run that all workers of this test run share; whoever comes second waits for it."""
+    base = folders.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"demonstration-{name}"
+    folder.mkdir(exist_ok=True)
+    result = folder / "result.json"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not result.exists():
+            result.write_text(json.dumps({"folder": str(folder), "said": play_in(folder)}))
+    found: dict[str, Any] = json.loads(result.read_text())
+    return found
+
+
 @pytest.fixture(scope="module")
 def public(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The result on the public data sets, on SQLite."""
     missing = [file for file in (BEHAVIOUR, ORDERS, TOUCHES) if not file.exists()]
     if missing:
         pytest.skip(f"{missing[0]} is absent; set FAIRLEAD_DATA to the folder of the data sets")
-    return play(tmp_path_factory.mktemp("public"), str(DATA))
+    found: dict[str, Any] = once(tmp_path_factory, "public", lambda folder: play(folder, str(DATA)))["said"]
+    return found
 
 
 @pytest.fixture(scope="module")
-def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the generated sample is played on SQLite."""
-    return tmp_path_factory.mktemp("sample")
+def sample_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The run on the generated sample, on SQLite: what it said, and in which folder."""
+    return once(tmp_path_factory, "sample", lambda folder: play(folder, code=PLAY_AND_ASK))
 
 
 @pytest.fixture(scope="module")
-def sample(sample_folder: Path) -> dict[str, Any]:
+def sample(sample_run: dict[str, Any]) -> dict[str, Any]:
     """The result on the generated sample, on SQLite."""
-    return play(sample_folder, code=PLAY_AND_ASK)
+    found: dict[str, Any] = sample_run["said"]
+    return found
 
 
 def rows(file: Path) -> Iterator[dict[str, str]]:
@@ -303,8 +320,9 @@ def test_the_sample_is_the_same_on_postgresql(sample: dict[str, Any], own_databa
     assert (left / "keys").read_text() == "kept"
 
 
-def test_what_is_sent_while_the_demonstration_is_served_arrives(sample: dict[str, Any], sample_folder: Path) -> None:
-    assert json.loads((sample_folder / "checked.json").read_text()) == {"account": {"health": "ok"}, "errors": []}
+def test_what_is_sent_while_the_demonstration_is_served_arrives(sample_run: dict[str, Any]) -> None:
+    checked = Path(sample_run["folder"]) / "checked.json"
+    assert json.loads(checked.read_text()) == {"account": {"health": "ok"}, "errors": []}
 
 
 def settings(url: str) -> Settings:
