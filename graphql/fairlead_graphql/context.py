@@ -1,4 +1,8 @@
-"""What every resolver gets: who asks, and one reading session per client for the length of the operation."""
+"""What every resolver gets: who asks, and the reading session of the client that is being read.
+
+An operation holds one session at a time, whatever number of clients it goes over: with one each, an operation over
+more clients than there are connections would wait for itself, and everybody else for it.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +34,8 @@ class Context:
         self.shown_once: dict[int, str] = {}
         """Secrets that a mutation of this operation made, by row: shown in its payload and kept nowhere."""
         self._open = ExitStack()
-        self._works: dict[int, Work] = {}
-        self._agency: Work | None = None
+        self._place: int | None = None
+        self._work: Work | None = None
 
     @property
     def actor(self) -> Principal | Anonymous:
@@ -61,29 +65,30 @@ class Context:
         self.member.require(permission, client_id)
 
     def work(self, client_id: int) -> Work:
-        """The reading session of one client, opened when it is first needed."""
-        work = self._works.get(client_id)
-        if work is None:
-            work = self._open.enter_context(
-                self.runtime.reading(client_id, actor=self.actor, request_id=self.request_id)
-            )
-            self._open.enter_context(stopped_at_deadline(work.session))
-            self._works[client_id] = work
-        return work
+        """The reading session of one client: good until another client's, or the agency's, is asked for."""
+        return self._reading(client_id)
 
     def agency_work(self) -> Work:
-        """The reading session over all clients, for what belongs to the agency itself."""
-        if self._agency is None:
-            self._agency = self._open.enter_context(
-                self.runtime.agency_reading("answer a query", self.actor, self.request_id)
-            )
-        return self._agency
+        """The reading session over all clients, for what belongs to the agency itself; good as long as :meth:`work`."""
+        return self._reading(None)
 
     def fresh(self) -> None:
         """Close what is open, so that the next read sees what a mutation has just committed."""
+        self._work = None
         self._open.close()
-        self._works.clear()
-        self._agency = None
+
+    def _reading(self, place: int | None) -> Work:
+        if self._work is None or self._place != place:
+            self.fresh()
+            opened = (
+                self.runtime.agency_reading("answer a query", self.actor, self.request_id)
+                if place is None
+                else self.runtime.reading(place, actor=self.actor, request_id=self.request_id)
+            )
+            work = self._open.enter_context(opened)
+            self._open.enter_context(stopped_at_deadline(work.session))
+            self._work, self._place = work, place
+        return self._work
 
     def __enter__(self) -> Self:
         return self

@@ -189,6 +189,8 @@ def _field(
     @functools.wraps(action)
     def resolver(info: Any, input: Any) -> Any:
         context: Context = info.context
+        # What an earlier mutation of the operation has read is closed: nobody holds a reading and a writing connection.
+        context.fresh()
         try:
             client_id, answer = act(context, input)
         except DomainError as error:
