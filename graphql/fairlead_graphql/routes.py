@@ -46,7 +46,8 @@ def routes(runtime: Fairlead) -> list[Route]:
 
     async def leave(request: Request) -> Response:
         token = request.path_params["token"]
-        if request.method == "GET":
+        # Mail scanners and previews send HEAD as well as GET.
+        if request.method != "POST":
             form = '<form method="post"><button>退订 / Unsubscribe</button></form>'
             return HTMLResponse(PAGE.format(title="退订 / Unsubscribe", body=form), headers=_NO_STORE)
         try:
@@ -57,12 +58,14 @@ def routes(runtime: Fairlead) -> list[Route]:
         return HTMLResponse(PAGE.format(title="已退订 / Unsubscribed", body=body), headers=_NO_STORE)
 
     async def webhook(request: Request) -> Response:
+        if request.method == "HEAD":
+            return PlainTextResponse("", 405, headers={"Allow": "GET, POST"})
         body = await _read(request)
         if body is None:
             return PlainTextResponse("too large\n", 413)
         inbound = InboundRequest(
             method=request.method,
-            path=request.url.path,
+            path=request.scope["path"],
             query=dict(request.query_params),
             headers={name.lower(): value for name, value in request.headers.items()},
             body=body,

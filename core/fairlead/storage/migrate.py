@@ -6,6 +6,7 @@ runs :func:`remove`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ def pending(database: Database) -> bool:
         current = MigrationContext.configure(
             connection, opts={"version_table": _version_table(CORE)}
         ).get_current_heads()
-        return set(current) != set(ScriptDirectory.from_config(_core(connection)).get_heads())
+        return set(current) != _newest()
 
 
 def drift(database: Database) -> list[Any]:
@@ -81,6 +82,14 @@ def _version_table(name: str) -> str:
 
 def _owned_by_core(name: str) -> bool:
     return name in tables.metadata.tables
+
+
+@functools.cache
+def _newest() -> frozenset[str]:
+    """The newest revisions of this installation, read once: load balancers ask every few seconds, and anybody may."""
+    config = Config()
+    config.set_main_option("script_location", CORE_LOCATION)
+    return frozenset(ScriptDirectory.from_config(config).get_heads())
 
 
 def _config(connection: sa.Connection, location: str, name: str, metadata: Any, owns: Callable[[str], bool]) -> Config:
