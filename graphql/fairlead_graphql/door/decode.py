@@ -17,8 +17,8 @@ from starlette.types import Receive
 
 from fairlead_graphql.door.errors import BAD_REQUEST, Refused, bad_request
 
-_INT64 = range(-(2**63), 2**63)
-_LONGEST_INT = 20
+INT64 = range(-(2**63), 2**63)
+LONGEST_INT = 20
 _NAME_LENGTH = 200
 
 
@@ -53,7 +53,7 @@ def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(text: str) -> int:
-    if len(text) > _LONGEST_INT or (value := int(text)) not in _INT64:
+    if len(text) > LONGEST_INT or (value := int(text)) not in INT64:
         raise bad_request("The JSON holds an integer beyond 64 bits; send it as a string.")
     return value
 

@@ -114,6 +114,8 @@ class Gate:
         yield from _over("directives", shape.directives, limits.directives)
         if shape.has_nul:
             yield refusal(errors.BAD_USER_INPUT, "A text in the document holds a NUL character.")
+        if shape.has_wild_number:
+            yield refusal(errors.BAD_USER_INPUT, "A number in the document is beyond 64 bits.")
         longest, deepest = input_shape(variables)
         if max(longest, shape.longest_list) > limits.input_items:
             yield refusal(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from fairlead_graphql.door.decode import INT64, LONGEST_INT
 from graphql import (
     DocumentNode,
     FieldNode,
+    FloatValueNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     InlineFragmentNode,
+    IntValueNode,
     ListValueNode,
     ObjectValueNode,
     OperationDefinitionNode,
@@ -32,8 +36,9 @@ class Shape:
         self.size_variables: set[str] = set()
         self.longest_list = 0
         self.deepest_input = 0
-        # GraphQL's own escapes can spell the NUL that no JSON body may hold.
+        # A document can spell what no JSON body may hold: a NUL by an escape, a number beyond 64 bits by its digits.
         self.has_nul = False
+        self.has_wild_number = False
         self._spreads: dict[int, set[str]] = {}
         for definition in document.definitions:
             if isinstance(definition, OperationDefinitionNode):
@@ -132,8 +137,14 @@ class Shape:
             elif isinstance(node, ObjectValueNode):
                 self.deepest_input = max(self.deepest_input, depth + 1)
                 stack += [(field.value, depth + 1) for field in node.fields]
-            elif isinstance(node, StringValueNode) and "\x00" in node.value:
-                self.has_nul = True
+            elif isinstance(node, StringValueNode):
+                self.has_nul = self.has_nul or "\x00" in node.value
+            elif isinstance(node, IntValueNode):
+                # The length first: reading an integer of many digits takes long.
+                wild = len(node.value) > LONGEST_INT or int(node.value) not in INT64
+                self.has_wild_number = self.has_wild_number or wild
+            elif isinstance(node, FloatValueNode):
+                self.has_wild_number = self.has_wild_number or not math.isfinite(float(node.value))
 
 
 def input_shape(variables: dict[str, Any] | None) -> tuple[int, int]:
