@@ -20,7 +20,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fairlead.storage.crypto import KeyProblem, Keyring, Vault
@@ -81,6 +81,19 @@ class Settings(BaseSettings):
     @classmethod
     def _by_comma(cls, value: object) -> object:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+    @field_validator("trusted_documents", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        # An empty path would be the folder that the process happens to run in.
+        return None if value == "" else value
+
+    @field_validator("trusted_documents_only")
+    @classmethod
+    def _only_of_some(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("trusted_documents") is None:
+            raise ValueError("set FAIRLEAD_TRUSTED_DOCUMENTS to the documents that may run")
+        return value
 
     @field_validator("database_url")
     @classmethod

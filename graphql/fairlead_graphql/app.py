@@ -14,7 +14,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import Scope
 from starlette.websockets import WebSocket
 
-from fairlead.errors import Unauthenticated
+from fairlead.errors import InvalidInput, Unauthenticated
 from fairlead.governance.permissions import Anonymous, Principal
 from fairlead.observability.logging import configure_logging
 from fairlead.runtime import Fairlead, open_runtime
@@ -43,11 +43,7 @@ def build_app(runtime: Fairlead, *, own: bool = False) -> Starlette:
     settings = runtime.settings
     introspect = settings.introspection == "members"
     schema = build_schema(runtime.plugins, Limits(), may_introspect=lambda _principal: introspect)
-    trusted = (
-        TrustedDocuments.load(settings.trusted_documents, enforced=settings.trusted_documents_only)
-        if settings.trusted_documents
-        else TrustedDocuments()
-    )
+    trusted = _trusted(settings)
 
     def authenticate(scope: Scope, payload: Mapping[str, Any] | None) -> Any:
         secret = bearer(scope, payload)
@@ -96,6 +92,21 @@ def build_app(runtime: Fairlead, *, own: bool = False) -> Starlette:
     app.router.redirect_slashes = False
     app.state.runtime, app.state.schema, app.state.door = runtime, schema, door
     return app
+
+
+def _trusted(settings: Settings) -> TrustedDocuments:
+    path = settings.trusted_documents
+    if path is None:
+        return TrustedDocuments(enforced=settings.trusted_documents_only)
+    try:
+        return TrustedDocuments.load(path, enforced=settings.trusted_documents_only)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InvalidInput(
+            f"the trusted documents {path} cannot be used: {reason}",
+            path=("FAIRLEAD_TRUSTED_DOCUMENTS",),
+            next_step="name a folder of *.graphql files, or a JSON file of hashes and documents (hashAlgorithm: sha256)",
+        ) from None
 
 
 async def _to_graphiql(_request: Request) -> Response:

@@ -268,3 +268,36 @@ def test_a_worker_process_ends_well_on_sigterm(installed: Path) -> None:
         process.wait()
     assert process.returncode == 0, "".join(seen) + rest
     assert "Traceback" not in "".join(seen) + rest
+
+
+def test_documents_alone_run_only_where_there_are_documents(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call("migrate")
+    for given in (None, ""):
+        if given is not None:
+            monkeypatch.setenv("FAIRLEAD_TRUSTED_DOCUMENTS", given)
+        monkeypatch.setenv("FAIRLEAD_TRUSTED_DOCUMENTS_ONLY", "1")
+        result = call("serve", "--port", "0", code=2)
+        assert "FAIRLEAD_TRUSTED_DOCUMENTS_ONLY" in result.stderr
+        assert "set FAIRLEAD_TRUSTED_DOCUMENTS" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "No such file"),
+        ("{", "JSON"),
+        ("[]", "one JSON object"),
+        ('{"0a4d55a8d778e5022fab": "{ health }"}', "SHA-256"),
+    ],
+)
+def test_documents_that_cannot_be_read_end_the_server_in_a_sentence(
+    home: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, says: str
+) -> None:
+    call("migrate")
+    if text is not None:
+        (home / "documents.json").write_text(text)
+    monkeypatch.setenv("FAIRLEAD_TRUSTED_DOCUMENTS", str(home / "documents.json"))
+    result = call("serve", "--port", "0", code=1)
+    assert "FAIRLEAD_TRUSTED_DOCUMENTS" in result.stderr
+    assert says in result.stderr
+    assert "sha256" in result.stderr
