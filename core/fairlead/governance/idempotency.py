@@ -4,12 +4,15 @@
 and the others wait for its end (SQLite: for the write lock, PostgreSQL: at the unique index). When it committed they
 read its answer; when it was undone the next one goes on. Work that spans several transactions commits the row without
 an answer; who meets that is told to try again.
+
+What was asked is kept as a keyed digest: inputs hold telephone numbers, and those are few enough to be guessed from a
+plain hash. Its key comes from the index key, which is never replaced, so a repeated request is known after the master
+keys were rotated.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from fairlead.errors import Conflict, InvalidInput
 from fairlead.governance.model import IdempotencyRecord
+from fairlead.storage.scope import ClientScope
 from fairlead.storage.session import ScopedSession
 from fairlead.work import Work
 
@@ -36,7 +40,7 @@ def once(work: Work, operation: str, key: str, input: Any) -> dict[str, Any] | N
     if not key or len(key) > LONGEST_KEY or not key.isprintable():
         raise InvalidInput(f"an idempotency key has 1 to {LONGEST_KEY} printable characters", path=("idempotencyKey",))
     session, now = work.session, work.now
-    meant = _digest(operation, _scope(work), input)
+    meant = _digest(work, operation, input)
     row = {
         "actor": work.actor.actor[:60],
         "key": key,
@@ -91,11 +95,8 @@ def forget_expired(session: ScopedSession, now: dt.datetime) -> int:
     return int(getattr(result, "rowcount", 0))
 
 
-def _scope(work: Work) -> str:
-    scope = getattr(work.session.scope, "client_id", None)
-    return "agency" if scope is None else str(scope)
-
-
-def _digest(operation: str, scope: str, given: Any) -> bytes:
-    text = json.dumps([operation, scope, given], sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
-    return hashlib.sha256(text.encode()).digest()
+def _digest(work: Work, operation: str, given: Any) -> bytes:
+    scope = work.session.scope
+    client_id = scope.client_id if isinstance(scope, ClientScope) else 0
+    text = json.dumps([operation, given], sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
+    return work.vault.sign(client_id, "idempotency", text)

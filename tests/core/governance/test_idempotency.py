@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
 import threading
 from typing import Any
 
@@ -12,9 +14,10 @@ import sqlalchemy as sa
 from fairlead.errors import Conflict, InvalidInput
 from fairlead.governance import jobs
 from fairlead.governance.idempotency import forget_expired, once, remember
-from fairlead.governance.model import Job
+from fairlead.governance.model import IdempotencyRecord, Job
 from fairlead.governance.permissions import Actor, Principal, System
 from fairlead.runtime import Fairlead
+from fairlead.storage.crypto import Keyring, Vault
 from fairlead.testing.fakes import FakeClock
 
 
@@ -52,6 +55,32 @@ def test_other_input_under_the_same_key_is_refused(runtime: Fairlead, agency: An
 def test_keys_belong_to_their_caller(runtime: Fairlead, agency: Any) -> None:
     one, two = (Principal(member_id=1, token_id=token, agency_id=agency.id, name="m") for token in (1, 2))
     assert do(runtime, agency.acme, "k", {}, one) != do(runtime, agency.acme, "k", {}, two)
+
+
+def test_the_digest_of_an_input_cannot_be_guessed_at_without_a_key(runtime: Fairlead, agency: Any) -> None:
+    given = {"kind": "phone", "value": "+8613800000000"}
+    for client in (agency.acme, agency.bolt):
+        do(runtime, client, f"k-{client}", given)
+    with runtime.agency_work("test") as work:
+        assert once(work, "makeJob", "k-agency", given) is None
+    with runtime.agency_reading("test") as work:
+        kept = {bytes(found) for found in work.session.scalars(sa.select(IdempotencyRecord.input_digest))}
+    assert len(kept) == 3
+    for scope in (None, "agency", str(agency.acme), agency.acme):
+        for parts in (["makeJob", scope, given], ["makeJob", given], [given], given):
+            text = json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()
+            assert not any(hashlib.sha256(text).digest().startswith(digest) for digest in kept)
+
+
+def test_a_repeated_request_is_known_after_the_keys_were_rotated(
+    runtime: Fairlead, agency: Any, keyring: Keyring
+) -> None:
+    first = do(runtime, agency.acme, "k", {"a": 1})
+    runtime.vault = Vault(Keyring("k2", Keyring.generate("k2").masters | keyring.masters, keyring.index))
+    assert do(runtime, agency.acme, "k", {"a": 1}) == first
+    runtime.vault = Vault(Keyring.generate("k1"))
+    with pytest.raises(Conflict, match="another request"):
+        do(runtime, agency.acme, "k", {"a": 1})
 
 
 def test_a_key_is_free_again_after_a_day(runtime: Fairlead, agency: Any, clock: FakeClock) -> None:
