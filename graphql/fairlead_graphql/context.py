@@ -6,9 +6,10 @@ more clients than there are connections would wait for itself, and everybody els
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from fairlead.clients.service import ClientRef
 from fairlead.errors import NotFound, Unauthenticated
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import strawberry
 
     Info = strawberry.Info["Context", None]
+
+T = TypeVar("T")
 
 
 class Context:
@@ -77,6 +80,19 @@ class Context:
         self._work = None
         self._open.close()
 
+    def change(self, client_id: int, function: Callable[[Work], T]) -> T:
+        """Call ``function(work)`` in writing work of a client, as the caller; again when the database was busy.
+
+        Nothing is committed once the time of the request is over: its caller was told so. Raises ``Unavailable`` then.
+        """
+        self.fresh()
+        return self.runtime.run(client_id, _in_time(function), actor=self.member, request_id=self.request_id)
+
+    def change_agency(self, reason: str, function: Callable[[Work], T]) -> T:
+        """:meth:`change` in agency-wide work; ``reason`` says what for."""
+        self.fresh()
+        return self.runtime.run_agency(reason, _in_time(function), actor=self.member, request_id=self.request_id)
+
     def _reading(self, place: int | None) -> Work:
         if self._work is None or self._place != place:
             self.fresh()
@@ -97,3 +113,11 @@ class Context:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.close()
+
+
+def _in_time(function: Callable[[Work], T]) -> Callable[[Work], T]:
+    def run(work: Work) -> T:
+        with stopped_at_deadline(work.session, writes=True):
+            return function(work)
+
+    return run

@@ -68,8 +68,7 @@ def client_mutation(
             def run(work: Work) -> Answer:
                 return only_once(work, name, given, lambda: call(work, given, context))
 
-            answer = context.runtime.run(client.id, run, actor=context.member, request_id=context.request_id)
-            return client.id, answer
+            return client.id, context.change(client.id, run)
 
         return _field(action, act, permission, payload, present, description)
 
@@ -131,7 +130,8 @@ def outside_mutation(
 ) -> Callable[[Callable[[Context, int, Any], Answer]], Any]:
     """A mutation at one client that calls a platform or starts background work, so it opens its own transactions.
 
-    The action is ``(context, client_id, input) -> answer`` and must be harmless to repeat: it takes no idempotency key.
+    The action is ``(context, client_id, input) -> answer`` and does its writing by :meth:`Context.change` and
+    :func:`only_once`.
     """
 
     def make(action: Callable[[Context, int, Any], Answer]) -> Any:
@@ -166,7 +166,7 @@ def _agency_run(context: Context, name: str, given: Any, call: Callable[[Work], 
     def run(work: Work) -> Answer:
         return only_once(work, name, given, lambda: call(work))
 
-    return context.runtime.run_agency(name, run, actor=context.member, request_id=context.request_id)
+    return context.change_agency(name, run)
 
 
 def _with_context(action: Action) -> Action:
@@ -189,8 +189,6 @@ def _field(
     @functools.wraps(action)
     def resolver(info: Any, input: Any) -> Any:
         context: Context = info.context
-        # What an earlier mutation of the operation has read is closed: nobody holds a reading and a writing connection.
-        context.fresh()
         try:
             client_id, answer = act(context, input)
         except DomainError as error:

@@ -141,8 +141,7 @@ def _profile(context: Context, client_id: int | None, answer: Answer, selection:
 
 def _revealed(context: Context, client_id: int | None, answer: Answer, _selection: Selection) -> RevealProfilePayload:
     assert client_id is not None
-    with context.runtime.work(client_id, actor=context.member, request_id=context.request_id) as work:
-        shown = reveal(work, answer["profile"], answer["purpose"])
+    shown = context.change(client_id, lambda work: reveal(work, answer["profile"], answer["purpose"]))
     identities = [
         RevealedIdentity(id=to_global("Identity", number), kind=kind, scope=scope, value=value)
         for number, kind, scope, value in shown["identities"]
