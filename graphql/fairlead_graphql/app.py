@@ -105,7 +105,7 @@ def _trusted(settings: Settings) -> TrustedDocuments:
         raise InvalidInput(
             f"the trusted documents {path} cannot be used: {reason}",
             path=("FAIRLEAD_TRUSTED_DOCUMENTS",),
-            next_step="name a folder of *.graphql files, or a JSON file of hashes and documents (hashAlgorithm: sha256)",
+            next_step="name a folder of *.graphql files, or a JSON file of documents by SHA-256 (hashAlgorithm sha256)",
         ) from None
 
 

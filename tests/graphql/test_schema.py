@@ -30,8 +30,6 @@ GATED = ("Query", "Agency", "Client", "Subscription")
 """Types whose every resolver-backed field is declared one by one."""
 SHARED = frozenset({"PageInfo", "UserError", "Money", "Title"})
 """Types that stand below others and show nothing of their own."""
-WITHOUT_KEY = frozenset({"checkChannelAccount"})
-"""Mutations that call a platform and are harmless to repeat."""
 COMMITTED = Path(__file__).resolve().parents[2] / "schema.graphql"
 
 
@@ -115,7 +113,7 @@ def test_mutations_have_one_form() -> None:
         given, payload = get_named_type(field.args["input"].type), get_named_type(field.type)
         assert isinstance(given, GraphQLInputObjectType)
         assert isinstance(payload, GraphQLObjectType)
-        assert ("idempotencyKey" in given.fields) == (name not in WITHOUT_KEY), name
+        assert "idempotencyKey" in given.fields, name
         assert str(payload.fields["errors"].type) == "[UserError!]!", name
         others = [one for one, part in payload.fields.items() if one != "errors"]
         assert not any(isinstance(payload.fields[one].type, GraphQLNonNull) for one in others), name

@@ -179,7 +179,7 @@ def _show_refresh(
     context: Context, client_id: int | None, answer: Answer, selection: Selection
 ) -> RefreshSegmentPayload:
     assert client_id is not None
-    hand_over(context, client_id, answer["job"], workflows.REFRESH, workflows.run_refresh)
+    hand_over(context, client_id, answer["job"], workflows.run_refresh)
     return done(
         RefreshSegmentPayload,
         job=read_job(context.work(client_id), answer["job"], selection.below("job")),
@@ -204,7 +204,7 @@ def _show_tag(context: Context, client_id: int | None, answer: Answer, selection
 
 def _show_scoring(context: Context, client_id: int | None, answer: Answer, selection: Selection) -> RunScoringPayload:
     assert client_id is not None
-    hand_over(context, client_id, answer["job"], workflows.SCORE, workflows.run_score)
+    hand_over(context, client_id, answer["job"], workflows.run_score)
     return done(RunScoringPayload, job=read_job(context.work(client_id), answer["job"], selection.below("job")))
 
 

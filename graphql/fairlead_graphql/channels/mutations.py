@@ -6,10 +6,9 @@ import strawberry
 from strawberry.scalars import JSON
 
 from fairlead.channels import service
-from fairlead.channels.checks import check_account
 from fairlead.errors import InvalidInput
 from fairlead.work import Work
-from fairlead_graphql.channels.jobs import start_sync
+from fairlead_graphql.channels.jobs import check_once, start_sync
 from fairlead_graphql.channels.loaders import read_account
 from fairlead_graphql.channels.types import ChannelAccount
 from fairlead_graphql.context import Context
@@ -70,14 +69,6 @@ class ChannelAccountInput:
     client: str = client_slug()
     account_id: strawberry.ID = strawberry.field(description="Global id of the account.")
     idempotency_key: str | None = idempotency_key()
-
-
-@strawberry.input(description="An account to check.")
-class CheckChannelAccountInput:
-    """Input of ``checkChannelAccount``; harmless to repeat, so without a key."""
-
-    client: str = client_slug()
-    account_id: strawberry.ID = strawberry.field(description="Global id of the account.")
 
 
 @reached_with("channels:read")
@@ -183,8 +174,8 @@ class ChannelsMutation:
         present=_account,
         description="Ask the platform whether the account works now; the answer is written to the account.",
     )
-    def check_channel_account(context: Context, client_id: int, given: CheckChannelAccountInput) -> Answer:
-        return {"account": check_account(context.runtime, client_id, _number(given.account_id)).id}
+    def check_channel_account(context: Context, client_id: int, given: ChannelAccountInput) -> Answer:
+        return check_once(context, client_id, _number(given.account_id), given)
 
     @outside_mutation(
         "channels:write",

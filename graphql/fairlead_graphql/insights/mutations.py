@@ -71,7 +71,7 @@ class RunAttributionPayload:
 
 def _show(context: Context, client_id: int | None, answer: Answer, selection: Selection) -> RunAttributionPayload:
     assert client_id is not None
-    hand_over(context, client_id, answer["job"], workflows.ATTRIBUTE, workflows.run_attribution)
+    hand_over(context, client_id, answer["job"], workflows.run_attribution)
     work = context.work(client_id)
     result: dict[str, Any] = dict(get_job(work, answer["job"]).result or {})
     runs = runs_by_id(work, result["runs"], selection.below("runs")) if "runs" in result else []

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from fairlead.customers.model import Profile
+from fairlead.workflows import hand_over_forgotten
 
 CREATE = """
 mutation ($input: CreateSegmentInput!) {
@@ -121,6 +122,18 @@ def test_without_an_engine_the_refresh_is_done_with_the_answer(world: Any) -> No
     }
     assert done["segment"]["refreshedAt"] is not None
     assert done["segment"]["headCount"] == 10, "an operator sees masked data, so few are not counted for them"
+
+
+def test_a_refresh_that_the_engine_does_not_take_stays_queued(world: Any, clock: Any) -> None:
+    segment = create(world, "carts", HAS_CART)["segment"]["id"]
+    world.engine.stop()
+    begun = refresh(world, segment)
+    assert (begun["job"]["state"], begun["errors"]) == ("QUEUED", [])
+    world.engine.start()
+    clock.advance(minutes=2)
+    assert hand_over_forgotten(world.runtime, world.engine) == 1
+    world.engine.run_due()
+    assert world.data("admin@acme", LOOK, name="carts")["client"]["segment"]["headCount"] == 2
 
 
 def test_the_same_key_makes_one_segment_and_one_job(world: Any) -> None:

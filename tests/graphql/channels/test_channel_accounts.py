@@ -9,6 +9,7 @@ import pytest
 from fairlead.plugins.contracts.channel import Health, HealthState, OrderRecord
 from fairlead.plugins.errors import FixCredentials, RetryLater
 from fairlead.testing.fakes import START
+from fairlead.workflows import hand_over_forgotten
 
 FIELDS = """
     id channel isChannelOn name platform accountType permissionLevel state owner note connectedAt lastError lastErrorAt
@@ -19,7 +20,7 @@ UPDATE = f"mutation($input: UpdateChannelAccountInput!) {{ updateChannelAccount(
 PAUSE = f"mutation($input: ChannelAccountInput!) {{ pauseChannelAccount(input: $input) {{ {ACCOUNT} }} }}"
 RESUME = f"mutation($input: ChannelAccountInput!) {{ resumeChannelAccount(input: $input) {{ {ACCOUNT} }} }}"
 DISCONNECT = f"mutation($input: ChannelAccountInput!) {{ disconnectChannelAccount(input: $input) {{ {ACCOUNT} }} }}"
-CHECK = f"mutation($input: CheckChannelAccountInput!) {{ checkChannelAccount(input: $input) {{ {ACCOUNT} }} }}"
+CHECK = f"mutation($input: ChannelAccountInput!) {{ checkChannelAccount(input: $input) {{ {ACCOUNT} }} }}"
 SYNC = """
 mutation($input: ChannelAccountInput!) {
   syncChannelAccount(input: $input) {
@@ -222,11 +223,32 @@ def test_without_an_engine_nothing_is_begun(world: Any) -> None:
     assert jobs == {"totalCount": 0, "nodes": []}
 
 
-def test_an_engine_that_does_not_run_fails_the_job(world: Any) -> None:
+def test_a_job_that_the_engine_does_not_take_is_handed_over_later(world: Any, clock: Any) -> None:
     world.engine.stop()
-    assert world.codes(TO, SYNC, input=main(world)) == ["UNAVAILABLE"]
-    jobs = world.data(TO, '{ client(slug: "acme") { jobs { nodes { state } } } }')["client"]["jobs"]["nodes"]
-    assert jobs == [{"state": "FAILED"}]
+    payload = world.data(TO, SYNC, input=main(world))["syncChannelAccount"]
+    assert (payload["job"]["state"], payload["errors"]) == ("QUEUED", [])
+    world.engine.start()
+    clock.advance(minutes=2)
+    assert hand_over_forgotten(world.runtime, world.engine) == 1
+    world.engine.run_due()
+    assert world.data(TO, JOB, id=payload["job"]["id"])["client"]["job"]["state"] == "DONE"
+
+
+def test_the_same_key_asks_the_platform_once(world: Any, shop: Any) -> None:
+    asked: list[int] = []
+
+    def health(_context: Any) -> Health:
+        asked.append(len(asked))
+        return Health(HealthState.OK)
+
+    shop.health = health
+    first = world.data(TO, CHECK, input=main(world) | {"idempotencyKey": "k"})
+    assert world.data(TO, CHECK, input=main(world) | {"idempotencyKey": "k"}) == first
+    assert first["checkChannelAccount"]["account"]["health"] == "ok"
+    assert asked == [0]
+    other = {"client": "acme", "accountId": world.gid("ChannelAccount", 10**6), "idempotencyKey": "k"}
+    assert world.codes(TO, CHECK, input=other) == ["CONFLICT"]
+    assert world.codes(TO, CHECK, input=other | {"idempotencyKey": "l"}) == ["NOT_FOUND"]
 
 
 def test_only_what_has_orders_and_is_in_use_is_synced(world: Any) -> None:
