@@ -84,4 +84,4 @@ def test_a_mutation_of_a_place(world: Any, late: Callable[[Any, str, str], int])
 
 def test_what_was_shown_to_nobody_was_not_revealed(world: Any, late: Callable[[Any, str, str], int]) -> None:
     assert late(profiles, "record", REVEAL % world.gid("Profile", world.profiles["acme"][0])) == 504
-    assert audit(world, "profile.revealed") == []
+    assert audit(world, "profile.reveal") == []

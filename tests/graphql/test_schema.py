@@ -9,6 +9,7 @@ import pytest
 
 from fairlead_graphql import nodes
 from fairlead_graphql import sdl as text_form
+from fairlead_graphql.door import Cost
 from fairlead_graphql.policy import FIELDS, MUTATIONS, TYPES
 from fairlead_graphql.schema import build_schema, sdl
 from graphql import (
@@ -21,6 +22,8 @@ from graphql import (
     GraphQLObjectType,
     GraphQLScalarType,
     get_named_type,
+    is_leaf_type,
+    is_list_type,
     specified_scalar_types,
 )
 
@@ -117,6 +120,23 @@ def test_mutations_have_one_form() -> None:
         assert str(payload.fields["errors"].type) == "[UserError!]!", name
         others = [one for one, part in payload.fields.items() if one != "errors"]
         assert not any(isinstance(payload.fields[one].type, GraphQLNonNull) for one in others), name
+
+
+def test_every_list_without_pages_says_how_long_it_may_be() -> None:
+    free = ("UserError",)
+    silent = []
+    for kind in objects():
+        for name, field in kind.fields.items():
+            inner = field.type.of_type if isinstance(field.type, GraphQLNonNull) else field.type
+            named = get_named_type(field.type)
+            if not is_list_type(inner) or is_leaf_type(named) or is_page_part(kind) or named.name in free:
+                continue
+            declared = [
+                one for one in field.extensions["strawberry-definition"].directives or () if isinstance(one, Cost)
+            ]
+            if not (declared and isinstance(declared[0].size, int)):
+                silent.append(f"{kind.name}.{name}")
+    assert silent == []
 
 
 def test_every_connection_takes_a_page() -> None:

@@ -95,6 +95,8 @@ class AudiencesOfClient:
         work = info.context.work(self.client_id)
         return read_page(work, loaders.TAG, sa.select(TagRow), TagRow.name, page, selection_of(info))
 
-    @client_field("segments:read", description="The scoring schemes that are on for this client.")
+    @client_field(
+        "segments:read", description="The scoring schemes that are on for this client.", directives=[Cost(size=50)]
+    )
     def scoring_schemes(self, info: strawberry.Info) -> list[ScoringScheme]:
         return loaders.scoring_schemes(info.context.work(self.client_id))

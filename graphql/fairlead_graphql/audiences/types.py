@@ -9,8 +9,11 @@ from strawberry.scalars import JSON
 
 from fairlead_graphql.arguments import After, First
 from fairlead_graphql.customers.types import Profile
+from fairlead_graphql.door import Cost
 from fairlead_graphql.listing import Connection, batched, empty_connection, page_of
+from fairlead_graphql.paging import MOST
 from fairlead_graphql.policy import client_field, reached_with
+from fairlead_graphql.rows import rows
 from fairlead_graphql.scalars import Node, Title
 from fairlead_graphql.selection import selection_of
 
@@ -97,6 +100,7 @@ class SegmentPreview:
         "profiles:read",
         on="SegmentPreview",
         description="Some of them; none when the count is hidden for being small.",
+        directives=[Cost(size=MOST)],
     )
     def sample(self, info: strawberry.Info) -> list[Profile]:
         from fairlead_graphql.audiences import loaders
@@ -123,8 +127,8 @@ class SegmentExplanation:
     """An explanation."""
 
     matched: bool = strawberry.field(description="Whether the rule holds now; membership follows at the next refresh.")
-    verdicts: list[RuleVerdict] = strawberry.field(
-        description="Every node of the rule from the root down, groups before their parts, used segments opened."
+    verdicts: list[RuleVerdict] = rows(
+        500, "Every node of the rule from the root down, groups before their parts, used segments opened."
     )
 
 

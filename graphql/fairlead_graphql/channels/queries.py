@@ -13,6 +13,7 @@ from fairlead_graphql.channels import loaders
 from fairlead_graphql.channels.types import ChannelAccount
 from fairlead_graphql.ids import from_global
 from fairlead_graphql.listing import Connection, page_of, read_page
+from fairlead_graphql.mutation import or_none
 from fairlead_graphql.policy import client_field
 from fairlead_graphql.selection import selection_of
 
@@ -39,9 +40,9 @@ class ChannelsOfClient:
         before: Before = strawberry.UNSET,
     ) -> Connection[ChannelAccount]:
         query = sa.select(AccountRow)
-        if channel:
+        if or_none(channel) is not None:
             query = query.where(AccountRow.channel == channel)
-        if state:
+        if or_none(state) is not None:
             query = query.where(AccountRow.state == state)
         page, work = page_of(first, after, last, before), info.context.work(self.client_id)
         return read_page(work, loaders.ACCOUNT, query, AccountRow.id, page, selection_of(info))

@@ -6,7 +6,9 @@ import datetime as dt
 
 import strawberry
 
+from fairlead_graphql.paging import MOST
 from fairlead_graphql.policy import reached_with
+from fairlead_graphql.rows import rows
 from fairlead_graphql.scalars import Node
 
 
@@ -29,8 +31,8 @@ class Member(Node):
     email: str = strawberry.field(description="E-mail address with most of it hidden.")
     state: str = strawberry.field(description="active, or disabled when no token of theirs is accepted.")
     created_at: dt.datetime = strawberry.field(description="When the member was added.")
-    memberships: list[Membership] = strawberry.field(
-        description="Roles, those at the agency first. Seen from one client: only those there and at the agency."
+    memberships: list[Membership] = rows(
+        MOST, "Roles, those at the agency first. Seen from one client: only those there and at the agency."
     )
 
 

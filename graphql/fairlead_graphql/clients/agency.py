@@ -18,6 +18,7 @@ from fairlead_graphql.clients.access_types import ApiToken, Member, Role
 from fairlead_graphql.governance.queries import AuditOfAgency
 from fairlead_graphql.ids import from_global
 from fairlead_graphql.listing import Column, Connection, Plan, list_page, page_of, read_all, read_one, read_page
+from fairlead_graphql.mutation import or_none
 from fairlead_graphql.plugins.queries import PluginsOfAgency
 from fairlead_graphql.policy import agency_field, reached_with
 from fairlead_graphql.selection import selection_of
@@ -88,7 +89,7 @@ class Agency(AuditOfAgency, PluginsOfAgency):
     ) -> Connection[ApiToken]:
         work = info.context.agency_work()
         query = loaders.tokens_query(info.context.member.agency_id)
-        if member:
+        if or_none(member) is not None:
             query = query.where(TokenRow.member_id == from_global("Member", member, path=("member",)))
         if not ended:
             query = query.where(TokenRow.revoked_at.is_(None), TokenRow.expires_at > work.now)

@@ -14,8 +14,10 @@ from fairlead_graphql.governance.queries import GovernanceOfClient
 from fairlead_graphql.insights.queries import InsightsOfClient
 from fairlead_graphql.journeys.queries import JourneysOfClient
 from fairlead_graphql.messaging.queries import MessagingOfClient
+from fairlead_graphql.paging import MOST
 from fairlead_graphql.plugins.queries import PluginsOfClient
 from fairlead_graphql.policy import reached_with
+from fairlead_graphql.rows import rows
 from fairlead_graphql.scalars import Node
 
 
@@ -26,7 +28,9 @@ class Viewer:
 
     name: str = strawberry.field(description="Name of the member.")
     permissions: list[str] = strawberry.field(description="What they may do at the agency and every client.")
-    clients: list[ViewerClient] = strawberry.field(description="Clients they have permissions of their own at.")
+    clients: list[ViewerClient] = rows(
+        MOST, "Clients they have permissions of their own at, or that their token is narrowed to, by slug, at most 100."
+    )
     is_agency_wide: bool = strawberry.field(description="Whether they may act across clients.")
 
 

@@ -21,7 +21,9 @@ from fairlead_graphql.customers.types import Profile
 from fairlead_graphql.ids import from_global, to_global
 from fairlead_graphql.listing import read_one
 from fairlead_graphql.mutation import Answer, UserError, client_mutation, done, or_none
+from fairlead_graphql.paging import MOST
 from fairlead_graphql.policy import reached_with
+from fairlead_graphql.rows import rows
 from fairlead_graphql.selection import Selection
 
 
@@ -52,7 +54,7 @@ class RevealProfilePayload:
     """Payload of ``revealProfile``."""
 
     name: str | None = strawberry.field(description="The name in clear, if one is known.")
-    identities: list[RevealedIdentity] | None = strawberry.field(description="The identities in clear.")
+    identities: list[RevealedIdentity] | None = rows(MOST, "The identities in clear.")
     errors: list[UserError] = strawberry.field(description="Why it was refused; empty when it was done.")
 
 

@@ -12,7 +12,9 @@ from fairlead_graphql.arguments import After, First
 from fairlead_graphql.journeys.of_profile import JourneysOfProfile
 from fairlead_graphql.listing import Connection, batched, empty_connection, page_of
 from fairlead_graphql.messaging.of_profile import MessagingOfProfile
+from fairlead_graphql.paging import MOST
 from fairlead_graphql.policy import reached_with
+from fairlead_graphql.rows import rows
 from fairlead_graphql.scalars import Money, Node
 from fairlead_graphql.selection import selection_of
 
@@ -119,7 +121,7 @@ class Order(Node):
     region: str | None = strawberry.field(description="Where it was sent to, as the channel wrote it.")
     placed_at: dt.datetime = strawberry.field(description="When it was placed.")
     paid_at: dt.datetime | None = strawberry.field(description="When it was paid; null if it was not.")
-    lines: list[OrderLine] = strawberry.field(description="Its positions.")
+    lines: list[OrderLine] = rows(MOST, "Its positions, at most 100.")
 
 
 @strawberry.enum(description="What kind of thing stands on a timeline.")
@@ -161,16 +163,16 @@ class Profile(JourneysOfProfile, MessagingOfProfile, Node):
     attributes: JSON = strawberry.field(description="Other attributes; none of them identifies the person.")
     created_at: dt.datetime = strawberry.field(description="When the profile was made.")
     changed_at: dt.datetime = strawberry.field(description="When it last changed.")
-    identities: list[Identity] = strawberry.field(description="What points at this person, at most 100.")
-    tags: list[ProfileTag] = strawberry.field(description="Labels, at most 100.")
-    segments: list[ProfileSegment] = strawberry.field(description="Segments the person is in, at most 100.")
-    scores: list[ProfileScore] = strawberry.field(description="Scores by scheme.")
-    consents: list[ProfileConsent] = strawberry.field(description="Agreements and withdrawals that hold now.")
+    identities: list[Identity] = rows(MOST, "What points at this person, at most 100.")
+    tags: list[ProfileTag] = rows(MOST, "Labels, at most 100.")
+    segments: list[ProfileSegment] = rows(MOST, "Segments the person is in, at most 100.")
+    scores: list[ProfileScore] = rows(MOST, "Scores by scheme, at most 100.")
+    consents: list[ProfileConsent] = rows(MOST, "Agreements and withdrawals that hold now, at most 100.")
     merged_into: strawberry.ID | None = strawberry.field(
         description="Global id of the profile this one goes on as; null unless its state is merged."
     )
-    merges: list[ProfileMerge] = strawberry.field(
-        description="Profiles that became part of this one, the newest first, undone ones included, at most 100."
+    merges: list[ProfileMerge] = rows(
+        MOST, "Profiles that became part of this one, the newest first, undone ones included, at most 100."
     )
 
     @strawberry.field(description="Orders, the newest first.")

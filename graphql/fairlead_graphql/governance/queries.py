@@ -98,10 +98,10 @@ class GovernanceOfClient:
         before: Before = strawberry.UNSET,
     ) -> Connection[Job]:
         query = sa.select(JobRow)
-        if kind:
+        if or_none(kind) is not None:
             query = query.where(JobRow.kind == kind)
-        if states:
-            query = query.where(JobRow.state.in_([state.value for state in states]))
+        if (chosen := or_none(states)) is not None:
+            query = query.where(JobRow.state.in_([state.value for state in chosen]))
         page, work = page_of(first, after, last, before), info.context.work(self.client_id)
         return read_page(work, loaders.JOB, query, JobRow.id, page, selection_of(info), descending=True)
 

@@ -8,6 +8,7 @@ import enum
 import strawberry
 
 from fairlead_graphql.policy import reached_with
+from fairlead_graphql.rows import rows
 from fairlead_graphql.scalars import Node
 
 
@@ -38,7 +39,7 @@ class AuditEntry:
     object_type: str = strawberry.field(description="Kind of the thing, such as `channel_account`.")
     object_id: str = strawberry.field(description="Number or name of the thing.")
     object: strawberry.ID | None = strawberry.field(description="Global id of the thing, if it has one.")
-    changes: list[AuditChange] = strawberry.field(description="What changed, by name; no secrets and no people.")
+    changes: list[AuditChange] = rows(20, "What changed, by name; no secrets and no people.")
     request_id: str = strawberry.field(description="Id of the request that did it; may be empty.")
     digest: str = strawberry.field(description="SHA-256 over this entry and the digest before it, in hex.")
 
@@ -73,8 +74,8 @@ class Job(Node):
     done: int = strawberry.field(description="Units done so far.")
     total: int = strawberry.field(description="Units in all; 0 while that is not known.")
     message: str = strawberry.field(description="What it is at, or why it failed; may be empty.")
-    about: list[NamedValue] = strawberry.field(description="What it was asked to do.")
-    result: list[NamedValue] = strawberry.field(description="What came out; empty before the end.")
+    about: list[NamedValue] = rows(20, "What it was asked to do.")
+    result: list[NamedValue] = rows(20, "What came out; empty before the end.")
     actor: str = strawberry.field(description="Who started it.")
     created_at: dt.datetime = strawberry.field(description="When it was started.")
     started_at: dt.datetime | None = strawberry.field(description="When work on it began.")

@@ -15,6 +15,7 @@ from fairlead.work import Work
 from fairlead_graphql.audiences.rule_input import rule_json
 from fairlead_graphql.background import hand_over
 from fairlead_graphql.context import Context
+from fairlead_graphql.door import Cost
 from fairlead_graphql.governance.loaders import read_job
 from fairlead_graphql.governance.types import Job
 from fairlead_graphql.inputs import client_slug, errors, idempotency_key, optional
@@ -65,7 +66,9 @@ class RunAttributionPayload:
     job: Job | None = strawberry.field(
         description="The work; it has ended where no engine runs in the background. Its result names the runs."
     )
-    runs: list[AttributionRun] | None = strawberry.field(description="The answers, as soon as the job has ended.")
+    runs: list[AttributionRun] | None = strawberry.field(
+        description="The answers, as soon as the job has ended.", directives=[Cost(size=workflows.MOST_MODELS)]
+    )
     errors: list[UserError] = errors()
 
 

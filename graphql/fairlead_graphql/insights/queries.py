@@ -7,6 +7,7 @@ from typing import Annotated
 import strawberry
 
 from fairlead_graphql.arguments import After, Before, First, Last
+from fairlead_graphql.door import Cost
 from fairlead_graphql.insights import loaders
 from fairlead_graphql.insights.types import AttributionModel, AttributionRun
 from fairlead_graphql.listing import Connection, page_of
@@ -21,7 +22,9 @@ class InsightsOfClient:
 
     client_id: strawberry.Private[int]
 
-    @client_field("insights:read", description="The attribution models that are on for this client.")
+    @client_field(
+        "insights:read", description="The attribution models that are on for this client.", directives=[Cost(size=50)]
+    )
     def attribution_models(self, info: strawberry.Info) -> list[AttributionModel]:
         return loaders.models(info.context.work(self.client_id))
 

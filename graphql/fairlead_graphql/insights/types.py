@@ -8,6 +8,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from fairlead_graphql.policy import reached_with
+from fairlead_graphql.rows import rows
 from fairlead_graphql.scalars import Money, Node, Title
 
 
@@ -54,8 +55,8 @@ class PathSummary:
     null: int = strawberry.field(description="Paths that do not.")
     touches: int = strawberry.field(description="Touches on them.")
     conversions: int = strawberry.field(description="Conversions they end in; one path may end in several.")
-    excluded_conversions: list[Exclusion] = strawberry.field(description="Conversions that were left out, by reason.")
-    excluded_touches: list[Exclusion] = strawberry.field(description="Touches that were left out, by reason.")
+    excluded_conversions: list[Exclusion] = rows(10, "Conversions that were left out, by reason.")
+    excluded_touches: list[Exclusion] = rows(10, "Touches that were left out, by reason.")
 
 
 @reached_with("insights:read")
@@ -76,7 +77,7 @@ class AttributionCredit:
     touches: int = strawberry.field(description="Its touches on all paths.")
     conversions: float = strawberry.field(description="Its share of the conversions; all shares sum to the run's.")
     value: Money = strawberry.field(description="Its share of the value, down to a millionth of the smallest unit.")
-    details: list[CreditDetail] = strawberry.field(description="More numbers, if the model gives any.")
+    details: list[CreditDetail] = rows(10, "More numbers, if the model gives any.")
 
 
 @reached_with("insights:read")
@@ -91,6 +92,6 @@ class AttributionRun(Node):
     conversions: float = strawberry.field(description="Conversions that were shared.")
     value: Money = strawberry.field(description="What they were worth, in the client's currency.")
     computed_at: dt.datetime = strawberry.field(description="When it was computed.")
-    credits: list[AttributionCredit] = strawberry.field(
-        description="Every channel that was touched, the highest share first, at most 200."
+    credits: list[AttributionCredit] = rows(
+        200, "Every channel that was touched, the highest share first, at most 200."
     )

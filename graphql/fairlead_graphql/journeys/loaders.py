@@ -67,29 +67,20 @@ def problems(work: Work, graph: Mapping[str, Any]) -> list[UserError]:
 
 
 def shown_graph(_work: Work, graph: Mapping[str, Any]) -> types.JourneyGraph:
-    """A stored graph as the API shows it."""
-    parsed = parse_graph(graph)
+    """A stored graph, in the full form that ``Graph.dump`` gives, as the API shows it."""
     return types.JourneyGraph(
-        nodes=[
-            types.JourneyNode(
-                id=node.id,
-                kind=node.kind,
-                title=node.title,
-                settings=JSON(node.settings),
-                position=None if node.position is None else types.NodePosition(x=node.position.x, y=node.position.y),
-            )
-            for node in parsed.nodes
-        ],
-        edges=[
-            types.JourneyLink(source=edge.source, outlet=edge.outlet, target=edge.target, priority=edge.priority)
-            for edge in parsed.edges
-        ],
+        nodes=[_shown_node(**node) for node in graph["nodes"]],
+        edges=[types.JourneyLink(**edge) for edge in graph["edges"]],
         reentry=types.JourneyReentry(
-            policy=types.ReentryPolicy(parsed.reentry.policy),
-            days=parsed.reentry.days,
+            policy=types.ReentryPolicy(graph["reentry"]["policy"]), days=graph["reentry"]["days"]
         ),
-        visit_limit=parsed.visit_limit,
+        visit_limit=graph["visit_limit"],
     )
+
+
+def _shown_node(*, settings: Any, position: Mapping[str, float] | None, **words: str) -> types.JourneyNode:
+    place = None if position is None else types.NodePosition(**position)
+    return types.JourneyNode(**words, settings=JSON(settings), position=place)
 
 
 def node_ids(work: Work, versions: Collection[int]) -> dict[int, list[str]]:

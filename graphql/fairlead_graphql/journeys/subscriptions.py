@@ -13,9 +13,10 @@ import strawberry
 from fairlead.errors import NotFound
 from fairlead.journeys.model import Journey as JourneyRow
 from fairlead_graphql.context import Context
+from fairlead_graphql.door import Cost
 from fairlead_graphql.ids import from_global
 from fairlead_graphql.journeys.loaders import counts_by_version
-from fairlead_graphql.journeys.types import JourneyNodeCount
+from fairlead_graphql.journeys.types import MOST_COUNTS, JourneyNodeCount
 from fairlead_graphql.policy import FIELDS
 from fairlead_graphql.selection import EMPTY
 
@@ -43,7 +44,8 @@ class JourneysSubscription:
 
     @strawberry.subscription(
         description="People by node and state in a journey's current version: now, and whenever that changed, looked at"
-        " every 2 seconds. It ends with the journey."
+        " every 2 seconds. It ends with the journey.",
+        directives=[Cost(weight=0, size=MOST_COUNTS)],
     )
     async def journey_counts(
         self,

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 from strawberry.scalars import JSON
 
+from fairlead.journeys.graph import MAX_NODES
 from fairlead_graphql.arguments import After, First
 from fairlead_graphql.listing import Connection, batched, empty_connection, page_of
+from fairlead_graphql.paging import MOST
 from fairlead_graphql.policy import client_field, reached_with
+from fairlead_graphql.rows import rows
 from fairlead_graphql.scalars import Node, Title
 from fairlead_graphql.selection import selection_of
 
@@ -38,6 +41,10 @@ class EnrolmentState(enum.Enum):
     ACTIVE = strawberry.enum_value("active", description="On their way, perhaps waiting.")
     FINISHED = strawberry.enum_value("finished", description="Came to an end of the graph.")
     EXITED = strawberry.enum_value("exited", description="Left before an end: archived, or beyond the visit limit.")
+
+
+MOST_COUNTS = MAX_NODES * len(EnrolmentState)
+"""One for each node and state."""
 
 
 @strawberry.enum(description="Whether somebody may enter a journey again.")
@@ -112,8 +119,8 @@ class JourneyReentry:
 class JourneyGraph:
     """A graph."""
 
-    nodes: list[JourneyNode] = strawberry.field(description="Its nodes, at most 200.")
-    edges: list[JourneyLink] = strawberry.field(description="Its edges.")
+    nodes: list[JourneyNode] = rows(MAX_NODES, "Its nodes, at most 200.")
+    edges: list[JourneyLink] = rows(250, "Its edges, at most 250.")
     reentry: JourneyReentry = strawberry.field(description="Whether somebody may enter again.")
     visit_limit: int = strawberry.field(description="How many steps somebody may take before they are let out.")
 
@@ -138,9 +145,7 @@ class JourneyVersion(Node):
     digest: str = strawberry.field(description="SHA-256 of the graph: two versions with one digest are the same.")
     graph: JourneyGraph = strawberry.field(description="The graph.")
     created_at: dt.datetime = strawberry.field(description="When it was saved.")
-    counts: list[JourneyNodeCount] = strawberry.field(
-        description="People by node and state; nodes without any are left out."
-    )
+    counts: list[JourneyNodeCount] = rows(MOST_COUNTS, "People by node and state; nodes without any are left out.")
 
 
 @reached_with("journeys:read")
@@ -170,7 +175,7 @@ class Enrolment(Node):
     goal_at: dt.datetime | None = strawberry.field(description="When they reached a goal; null if they did not.")
     journey: Journey = strawberry.field(description="The journey.")
     version: JourneyVersion = strawberry.field(description="The version they are in.")
-    steps: list[JourneyStep] = strawberry.field(description="What was decided for them, the latest 100 in order.")
+    steps: list[JourneyStep] = rows(MOST, "What was decided for them, the latest 100 in order.")
 
     @client_field("profiles:read", on="Enrolment", description="Who; null when they were erased since.")
     def profile(self, info: strawberry.Info) -> ProfileRef | None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from fairlead_graphql.listing import batched
+from fairlead_graphql.paging import MOST
 from fairlead_graphql.policy import client_field, reached_with
+from fairlead_graphql.rows import rows
 from fairlead_graphql.scalars import Node
 from fairlead_graphql.selection import selection_of
 
@@ -110,8 +112,8 @@ class Message(Node):
     enrolment_id: strawberry.ID | None = strawberry.field(description="Global id of the enrolment it is for, if any.")
     node_id: str = strawberry.field(description="The journey's node that sends it; empty without a journey.")
     template: Template | None = strawberry.field(description="The version of the template it is written with.")
-    history: list[MessageChange] = strawberry.field(description="Its changes of state in order, the latest 100.")
-    receipts: list[MessageReceipt] = strawberry.field(description="What the platform told later, the latest 100.")
+    history: list[MessageChange] = rows(MOST, "Its changes of state in order, the latest 100.")
+    receipts: list[MessageReceipt] = rows(MOST, "What the platform told later, the latest 100.")
 
     @client_field("profiles:read", on="Message", description="To whom; null when they were erased since.")
     def profile(self, info: strawberry.Info) -> ProfileRef | None:
@@ -159,4 +161,4 @@ class MessagingPolicy:
     quiet_until: int = strawberry.field(
         description="First minute after the quiet hours; the same as quietFrom for none."
     )
-    caps: list[MessageCap] = strawberry.field(description="Caps; each of them holds.")
+    caps: list[MessageCap] = rows(250, "Caps; each of them holds.")

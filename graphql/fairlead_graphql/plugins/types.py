@@ -9,8 +9,10 @@ from pydantic import BaseModel
 from strawberry.scalars import JSON
 
 from fairlead.plugins.settings_schema import json_schema
+from fairlead_graphql.door import Cost
 from fairlead_graphql.mutation import UserError
 from fairlead_graphql.policy import reached_with
+from fairlead_graphql.rows import rows
 from fairlead_graphql.scalars import Title
 
 
@@ -55,7 +57,7 @@ class PluginThing:
     capabilities: list[str] = strawberry.field(
         description="What a channel can do: messages, orders, webhooks and so on."
     )
-    quality: list[QualityRule] = strawberry.field(description="Where it stands, by the plugin's own account.")
+    quality: list[QualityRule] = rows(50, "Where it stands, by the plugin's own account.")
     region: str = strawberry.field(
         description="Country that personal data goes to; `*` when the settings decide, empty when none leaves."
     )
@@ -80,7 +82,7 @@ class Plugin:
     state: str = strawberry.field(description="on, failed or blocked.")
     error: str | None = strawberry.field(description="Why it is not on; null when it is.")
     hooks: list[str] = strawberry.field(description="The hooks it implements.")
-    things: list[PluginThing] = strawberry.field(description="What it offers.")
+    things: list[PluginThing] = strawberry.field(description="What it offers.", directives=[Cost(size=20)])
 
 
 @reached_with("plugins:read")
@@ -110,4 +112,6 @@ class ClientPlugin:
     )
     version: str = strawberry.field(description="Version of its package; empty when it is gone.")
     state: str = strawberry.field(description="on, failed or blocked on this installation, or missing.")
-    things: list[ClientThing] = strawberry.field(description="What it offers, with settings.")
+    things: list[ClientThing] = strawberry.field(
+        description="What it offers, with settings.", directives=[Cost(size=20)]
+    )

@@ -79,6 +79,9 @@ def test_an_archived_client_can_be_read_and_not_changed(world: Any) -> None:
     assert world.data("operator@acme", ASK, slug="acme")["client"]["state"] == "archived"
     assert world.codes("admin", UPDATE, input={"client": "acme", "name": "X"}) == ["CONFLICT"]
     assert [node["slug"] for node in world.data("admin", LIST)["clients"]["nodes"]] == ["bolt"]
+    for token, seen in (("admin", ["acme"]), ("operator@acme", ["acme"]), ("operator@bolt", [])):
+        gone = world.data(token, "{ clients(archived: true) { nodes { slug } } }")["clients"]["nodes"]
+        assert [node["slug"] for node in gone] == seen
     restored = world.data("admin", RESTORE, input={"client": "acme"})["restoreClient"]
     assert restored["client"]["state"] == "active"
     assert world.codes("admin", UPDATE, input={"client": "acme", "name": "X"}) == []

@@ -43,6 +43,15 @@ def test_a_secret_is_shown_once_and_works(world: Any) -> None:
     assert {node["name"] for node in listed["data"]["agency"]["tokens"]["nodes"]} == {"operator", "ci"}
 
 
+def test_a_narrowed_token_is_told_where_it_is_good(world: Any) -> None:
+    given = {"memberId": member(world, "operator"), "name": "ci", "clients": ["acme"]}
+    secret = world.data("admin", ISSUE, input=given)["issueToken"]["secret"]
+    seen = world.data(secret, "{ viewer { permissions clients { slug permissions } isAgencyWide } }")["viewer"]
+    assert (seen["permissions"], seen["isAgencyWide"]) == ([], False)
+    assert seen["clients"] == [{"slug": "acme", "permissions": sorted(world.permissions["operator"])}]
+    assert world.codes(secret, "{ agency { name } }") == ["FORBIDDEN"]
+
+
 def test_a_repeated_key_gives_the_token_without_its_secret(world: Any) -> None:
     given = {"memberId": member(world, "operator"), "name": "ci", "idempotencyKey": "k1"}
     first = world.data("admin", ISSUE, input=given)["issueToken"]

@@ -36,6 +36,8 @@ def test_jobs_are_listed_newest_first_and_narrowed(world: Any) -> None:
     assert (found["totalCount"], [node["id"] for node in found["nodes"]]) == (3, ids[::-1])
     assert found["nodes"][2]["result"] == [{"name": "rows", "value": "3"}]
     assert found["nodes"][2]["about"] == [{"name": "file", "value": "a.csv"}, {"name": "rows", "value": "3"}]
+    for nothing in ({"states": []}, {"kind": ""}):
+        assert world.data("auditor@acme", LIST, slug="acme", **nothing)["client"]["jobs"]["nodes"] == []
     narrowed = world.data("auditor@acme", LIST, slug="acme", kind="a.one", states=["QUEUED", "RUNNING"])
     assert [node["id"] for node in narrowed["client"]["jobs"]["nodes"]] == [ids[2]]
     page = world.data("auditor@acme", LIST, slug="acme", first=2)["client"]["jobs"]
