@@ -28,13 +28,18 @@ LOADERS: dict[str, Load] = {}
 """How the rows of a type are found, by the schema's name of the type."""
 
 
-def node_type(plan: Plan, permission: str, *conditions: Any) -> None:
-    """Let ``node`` find rows of ``plan`` that satisfy ``conditions``; its entity has the column ``client_id``."""
+def node_type(plan: Plan, permission: str, *conditions: Any, also: str | None = None) -> None:
+    """Let ``node`` find rows of ``plan`` that satisfy ``conditions``; its entity has the column ``client_id``.
+
+    ``also`` is a second permission that it takes, for rows about people that stand elsewhere.
+    """
     entity = plan.id_column.class_
 
     def load(context: Context, numbers: Sequence[int], selection: Selection) -> dict[int, Any]:
         found: dict[int, Any] = {}
         for client_id, own in rows_by_client(context, entity, numbers, permission, *conditions).items():
+            if also is not None:
+                context.require(also, client_id)
             query = sa.select(entity).where(plan.id_column.in_(own), *conditions)
             items = read_all(context.work(client_id), plan, query, selection)
             found |= {item.__dict__["_number"]: item for item in items}

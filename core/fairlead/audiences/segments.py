@@ -98,17 +98,22 @@ def list_changes(
     return list(work.session.scalars(query.order_by(*order).limit(first)))
 
 
+def may_count_few(work: Work) -> bool:
+    """Whether the actor may know the number of people where they are few: whoever may list people can count them."""
+    return work.actor.may("profiles:read", work.client_id)
+
+
 def preview_segment(
     work: Work, rule: Rule | Mapping[str, Any], *, sample: int = 10, exact: bool | None = None
 ) -> Preview:
     """Count the people a rule would hold for and show at most ``sample`` of them, in one statement over the facts.
 
-    ``exact`` false hides counts below 10; by default it is what the actor's ``profiles:reveal`` says.
+    ``exact`` false hides counts below 10; by default it is :func:`may_count_few`.
     """
     if not 0 <= sample <= MOST_SAMPLED:
         raise InvalidInput(f"a sample has 0 to {MOST_SAMPLED} people", path=("sample",), next_step="ask for fewer")
     if exact is None:
-        exact = work.actor.may("profiles:reveal", work.client_id)
+        exact = may_count_few(work)
     query = members(work, check_rule(work, rule)).add_columns(sa.func.count().over())
     rows = work.session.execute(query.order_by(Profile.id).limit(max(sample, 1))).all()
     count = rows[0][1] if rows else 0

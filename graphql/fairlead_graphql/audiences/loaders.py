@@ -12,13 +12,14 @@ from strawberry.scalars import JSON
 
 from fairlead.audiences import model
 from fairlead.audiences.evaluate import Verdict
-from fairlead.audiences.segments import SMALL, explain_membership, preview_segment
+from fairlead.audiences.segments import explain_membership, preview_segment
 from fairlead.customers.model import Profile
 from fairlead.work import Work
 from fairlead_graphql.audiences import types
 from fairlead_graphql.catalogue import described
 from fairlead_graphql.customers.loaders import PROFILE
 from fairlead_graphql.customers.types import Profile as ProfileType
+from fairlead_graphql.few import is_exact, shown_count
 from fairlead_graphql.listing import Children, Column, Connection, Page, Plan, read_by
 from fairlead_graphql.nesting import read_under
 from fairlead_graphql.nodes import node_type
@@ -38,16 +39,6 @@ def profiles_by_id(work: Work, profiles: Sequence[int], selection: Selection) ->
 
 
 # -- segments -------------------------------------------------------------------------------------------------------
-
-
-def is_exact(work: Work, count: int) -> bool:
-    """Whether the caller may see this number of people as it is."""
-    return count >= SMALL or work.actor.may("profiles:reveal", work.client_id)
-
-
-def shown_count(work: Work, count: int) -> int:
-    """The number of people as the caller may see it."""
-    return count if is_exact(work, count) else SMALL
 
 
 def _head_count(work: Work, count: int, refreshed_at: dt.datetime | None) -> int:

@@ -13,11 +13,12 @@ from fairlead.audiences import segments as service
 from fairlead.audiences import tags as tag_service
 from fairlead.errors import InvalidInput
 from fairlead.work import Work
-from fairlead_graphql.audiences.loaders import SEGMENT, TAG, shown_count
+from fairlead_graphql.audiences.loaders import SEGMENT, TAG
 from fairlead_graphql.audiences.rule_input import RuleInput, at_rule, rule_json
 from fairlead_graphql.audiences.types import Segment, Tag
 from fairlead_graphql.background import hand_over
 from fairlead_graphql.context import Context
+from fairlead_graphql.few import shown_count
 from fairlead_graphql.governance.loaders import read_job
 from fairlead_graphql.governance.types import Job
 from fairlead_graphql.ids import from_global

@@ -10,14 +10,13 @@ from strawberry.scalars import JSON
 from fairlead_graphql.arguments import After, First
 from fairlead_graphql.customers.types import Profile
 from fairlead_graphql.door import Cost
+from fairlead_graphql.few import FEW
 from fairlead_graphql.listing import Connection, batched, empty_connection, page_of
 from fairlead_graphql.paging import MOST
 from fairlead_graphql.policy import client_field, reached_with
 from fairlead_graphql.rows import rows
 from fairlead_graphql.scalars import Node, Title
 from fairlead_graphql.selection import selection_of
-
-FEW = "Callers without profiles:reveal see 10 for anything below 10."
 
 
 @reached_with("profiles:read")

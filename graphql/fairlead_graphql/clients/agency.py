@@ -89,8 +89,8 @@ class Agency(AuditOfAgency, PluginsOfAgency):
     ) -> Connection[ApiToken]:
         work = info.context.agency_work()
         query = loaders.tokens_query(info.context.member.agency_id)
-        if or_none(member) is not None:
-            query = query.where(TokenRow.member_id == from_global("Member", member, path=("member",)))
+        if (chosen := or_none(member)) is not None:
+            query = query.where(TokenRow.member_id == from_global("Member", chosen, path=("member",)))
         if not ended:
             query = query.where(TokenRow.revoked_at.is_(None), TokenRow.expires_at > work.now)
         page = page_of(first, after, last, before)

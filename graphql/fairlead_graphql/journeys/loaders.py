@@ -20,6 +20,7 @@ from fairlead.work import Work
 from fairlead_graphql.catalogue import described
 from fairlead_graphql.customers.loaders import PROFILE
 from fairlead_graphql.customers.types import Profile as ProfileType
+from fairlead_graphql.few import shown_count
 from fairlead_graphql.journeys import types
 from fairlead_graphql.listing import Children, Column, Connection, Page, Plan, read_by
 from fairlead_graphql.mutation import UserError, user_errors
@@ -118,7 +119,10 @@ def counts_by_version(
     found: dict[int, list[types.JourneyNodeCount]] = {}
     for version, node, state, people, reached in rows:
         count = types.JourneyNodeCount(
-            node_id=names[version][node], state=types.EnrolmentState(state), people=people, reached_goal=reached
+            node_id=names[version][node],
+            state=types.EnrolmentState(state),
+            people=shown_count(work, people),
+            reached_goal=shown_count(work, reached),
         )
         found.setdefault(version, []).append(count)
     return found
@@ -277,4 +281,4 @@ def enrolments_by_profile(
 
 node_type(JOURNEY, "journeys:read")
 node_type(VERSION, "journeys:read")
-node_type(ENROLMENT, "journeys:read")
+node_type(ENROLMENT, "journeys:read", also="profiles:read")

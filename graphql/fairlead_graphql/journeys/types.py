@@ -11,6 +11,7 @@ from strawberry.scalars import JSON
 
 from fairlead.journeys.graph import MAX_NODES
 from fairlead_graphql.arguments import After, First
+from fairlead_graphql.few import FEW
 from fairlead_graphql.listing import Connection, batched, empty_connection, page_of
 from fairlead_graphql.paging import MOST
 from fairlead_graphql.policy import client_field, reached_with
@@ -132,8 +133,8 @@ class JourneyNodeCount:
 
     node_id: str = strawberry.field(description="The node.")
     state: EnrolmentState = strawberry.field(description="Whether they are still on their way.")
-    people: int = strawberry.field(description="How many.")
-    reached_goal: int = strawberry.field(description="How many of them reached a goal.")
+    people: int = strawberry.field(description=f"How many. {FEW}")
+    reached_goal: int = strawberry.field(description=f"How many of them reached a goal. {FEW}")
 
 
 @reached_with("journeys:read")
@@ -219,7 +220,7 @@ class Journey(Node):
             empty_connection,
         )
 
-    @strawberry.field(description="Who is or was in it, in the order of profiles.")
+    @client_field("profiles:read", on="Journey", description="Who is or was in it, in the order of profiles.")
     def enrolments(
         self,
         info: strawberry.Info,

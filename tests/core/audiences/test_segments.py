@@ -139,7 +139,7 @@ def test_another_clients_members_are_untouched(place: Any, facts: Any) -> None:
 
 
 def test_a_preview_counts_and_samples_and_hides_the_few(place: Any, facts: Any) -> None:
-    blind = Principal(1, 1, 1, "a", at={place.client_id: frozenset({"profiles:read", "segments:write"})})
+    blind = Principal(1, 1, 1, "a", at={place.client_id: frozenset({"profiles:reveal", "segments:write"})})
     with place.work() as work:
         facts.event(work, None, "buy")
         people = facts.people(work, 12)

@@ -51,7 +51,7 @@ def test_tags_are_put_on_and_taken_off(world: Any) -> None:
     assert world.data("operator@acme", PUT_ON, input={**given, "profileIds": people})["tagProfiles"]["added"] == 1
     by_rule = {"client": "acme", "tagId": gold["id"], "rule": {"identity": {"kind": "email"}}}
     assert world.data("admin@acme", TAKE_OFF, input=by_rule)["untagProfiles"]["removed"] == 3
-    assert world.data("operator@acme", PUT_ON, input=by_rule)["tagProfiles"]["added"] == 10, "few are not counted"
+    assert world.data("operator@acme", PUT_ON, input=by_rule)["tagProfiles"]["added"] == 3
     stranger = world.gid("Profile", world.profiles["bolt"][0])
     assert world.data("admin@acme", PUT_ON, input={**given, "profileIds": [stranger]})["tagProfiles"]["added"] == 0
 
