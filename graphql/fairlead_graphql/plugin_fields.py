@@ -6,22 +6,24 @@ answers with ``PLUGIN_OFF``. Fields are added to the strawberry types before the
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import strawberry
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
+from fairlead.errors import Conflict
 from fairlead.plugins.extensions import BatchField, GraphQLRegistry
 from fairlead.plugins.manager import Plugins
+from fairlead_graphql.context import Context
 from fairlead_graphql.listing import batched
 from fairlead_graphql.policy import FIELDS, camel
 
+ROOT = "Query"
 
-class FieldClash(Exception):
-    """A plugin's field has the name of one that is there already; names both sides and what to do."""
+
+class FieldClash(Conflict):
+    """A plugin's field that cannot be part of the schema, such as one whose name is taken; says what to do."""
 
 
 def add_plugin_fields(plugins: Plugins) -> list[Any]:
@@ -53,10 +55,16 @@ def plugin_targets() -> dict[str, StrawberryObjectDefinition]:
 
 def _batch_field(one: BatchField, registry: GraphQLRegistry) -> StrawberryField:
     """A field looked up once for all rows of a page; an object that was read alone is a page of one."""
+    if one.type_name == ROOT:
+        raise FieldClash(
+            f"plugin {registry.plugin!r} adds the batch field {one.name!r} to {ROOT}, which has no rows; use field_on()"
+        )
+    # Rows of one client are read together; clients are not, for each of them is seen by its own session only.
+    is_client = one.type_name == "Client"
 
     def resolve(root: Any, info: strawberry.Info) -> Any:
         work = info.context.work(root.client_id)
-        if "_batch" in vars(root):
+        if "_batch" in vars(root) and not is_client:
             key = ("plugin", registry.plugin, one.name)
             return batched(root, key, lambda numbers: one.resolve(work, numbers), lambda: one.missing)
         return one.resolve(work, [root.client_id]).get(root.client_id, one.missing)
@@ -88,8 +96,14 @@ def _add(
         )
     if field.base_resolver is None:
         raise FieldClash(f"the field {type_name}.{camel(name)} of plugin {registry.plugin!r} has no resolver")
-    inner: Any = field.base_resolver.wrapped_func
-    field.base_resolver.wrapped_func = _gated(inner, permission, registry.plugin)
+    if type_name == ROOT:
+        client = next((given for given in field.arguments if given.python_name == "client"), None)
+        if client is None or client.type is not str or client.default is not strawberry.UNSET:
+            raise FieldClash(
+                f"the field {type_name}.{camel(name)} of plugin {registry.plugin!r} needs the argument `client: str`, "
+                "the slug of the client that it answers for"
+            )
+    _gate(field, permission, registry.plugin)
     field.python_name = name
     field.origin = target.origin
     field.fairlead_plugin = registry.plugin  # type: ignore[attr-defined]
@@ -97,16 +111,15 @@ def _add(
     FIELDS[type_name, camel(name)] = permission
 
 
-def _gated(resolver: Callable[..., Any], permission: str, plugin: str) -> Callable[..., Any]:
-    @functools.wraps(resolver)
-    def checked(*args: Any, **kwargs: Any) -> Any:
-        info = kwargs.get("info") or next(value for value in args if hasattr(value, "context"))
-        root = args[0] if args else kwargs.get("self") or kwargs.get("root")
-        client_id = getattr(root, "client_id", None)
-        if client_id is None:
-            client_id = info.context.client(kwargs["client"], permission).id
-        info.context.require(permission, client_id)
-        info.context.runtime.plugins_of(client_id).require(plugin)
-        return resolver(*args, **kwargs)
+def _gate(field: StrawberryField, permission: str, plugin: str) -> None:
+    """Let the field's resolver run only where the caller has the permission and the plugin is on."""
+    answer = field.get_result
 
-    return checked
+    def checked(source: Any, info: Any, args: list[Any], kwargs: Any) -> Any:
+        context: Context = info.context
+        client_id = context.client(kwargs["client"], permission).id if source is None else source.client_id
+        context.require(permission, client_id)
+        context.runtime.plugins_of(client_id).require(plugin)
+        return answer(source, info, args, kwargs)
+
+    field.get_result = checked  # type: ignore[method-assign]
