@@ -6,6 +6,8 @@ const config: CodegenConfig = {
   generates: {
     "./generated/": {
       preset: "client",
+      // FAIRLEAD_TRUSTED_DOCUMENTS takes persisted-documents.json as it is; the preset would hash with SHA-1.
+      presetConfig: { persistedDocuments: { hashAlgorithm: "sha256" } },
       config: {
         useTypeImports: true,
         // A scalar that is missing here fails the run instead of becoming `any`.
