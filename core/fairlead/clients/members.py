@@ -28,8 +28,9 @@ _ROLE = re.compile(r"[a-z][a-z0-9_]{1,39}")
 def add_member(work: Work, agency_id: int, name: str, email: str, *, role: str, client_id: int | None = None) -> Member:
     """A new member with a first role, at one client or (without one) at the agency.
 
-    Raises ``InvalidInput`` for a bad name or address, ``Conflict`` when the address has a member already, ``Forbidden``
-    when the role holds more than the actor does.
+    Who is a member at other clients only gets the role at this one besides, and keeps their name: a client's admin
+    could neither see nor add them otherwise. Raises ``InvalidInput`` for a bad name or address, ``Conflict`` when the
+    address has a member at that place already, ``Forbidden`` when the role holds more than the actor does.
     """
     _lock(work, agency_id, client_id)
     email = email.strip().lower()
@@ -42,7 +43,14 @@ def add_member(work: Work, agency_id: int, name: str, email: str, *, role: str, 
     blind = work.vault.blind(0, EMAIL, email)
     known = work.session.scalar(sa.select(Member.id).where(Member.agency_id == agency_id, Member.email_blind == blind))
     if known is not None:
-        raise Conflict("a member with this address exists", path=("email",), next_step="give that member another role")
+        places = {membership.client_id for membership in memberships_of(work, known)}
+        if client_id is None or places & {None, client_id}:
+            raise Conflict(
+                "a member with this address exists", path=("email",), next_step="give that member another role"
+            )
+        found = get_member(work, known)
+        _grant(work, found, role, client_id)
+        return found
     member = Member(
         agency_id=agency_id,
         name=name.strip(),

@@ -121,7 +121,8 @@ class MembersMutation:
         "members:write",
         payload=MemberPayload,
         present=_member,
-        description="Add a member with a first role, at a client or at the agency. They need a token to ask with.",
+        description="Add a member with a first role, at a client or at the agency. They need a token to ask with."
+        " Who is a member at another client keeps the name they have.",
     )
     def add_member(work: Work, given: AddMemberInput, client_id: int | None) -> Answer:
         made = service.add_member(work, _agency(work), given.name, given.email, role=given.role, client_id=client_id)

@@ -92,6 +92,21 @@ def test_members_of_another_client_cannot_be_drawn_in(world: Any) -> None:
         assert [(error["code"], error["path"]) for error in payload["errors"]] == [("NOT_FOUND", ["memberId"])]
 
 
+def test_a_member_of_another_client_is_added_by_their_address(world: Any) -> None:
+    given = {"client": "acme", "name": "Somebody", "email": "analyst.bolt@agency.test", "role": "operator"}
+    made = world.data("admin@acme", ADD, input=given)["addMember"]
+    assert made["errors"] == []
+    assert made["member"]["id"] == world.gid("Member", world.members["analyst@bolt"])
+    assert made["member"]["memberships"] == [{"role": "operator", "client": "acme"}]
+    seen = world.data("analyst@bolt", VIEWER)["viewer"]["clients"]
+    assert {one["slug"]: len(one["permissions"]) for one in seen} == {
+        "acme": len(world.permissions["operator"]),
+        "bolt": len(world.permissions["analyst"]),
+    }
+    for known in (given, given | {"email": "analyst.acme@agency.test"}, given | {"email": "analyst.all@agency.test"}):
+        assert world.codes("admin@acme", ADD, input=known) == ["CONFLICT"]
+
+
 def test_a_disabled_member_is_out_until_enabled(world: Any) -> None:
     who = {"memberId": world.gid("Member", world.members["analyst@acme"])}
     assert world.data("admin", DISABLE, input=who)["disableMember"]["member"]["state"] == "disabled"
