@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fairlead.cli_output import OPERATOR, Json, emit, guarded, runtime, show
+from fairlead.cli_output import OPERATOR, Failure, Json, emit, guarded, runtime, show
 from fairlead.clients import members, plugin_sets, service, tokens
 from fairlead.clients.model import ApiToken, Member
 from fairlead.errors import NotFound
@@ -34,6 +34,9 @@ def create_client(
 ) -> None:
     """Make a client, and with the first one the agency."""
     with runtime() as opened:
+        unknown = sorted(set(plugins or ()) - opened.plugins.names)
+        if unknown:
+            raise Failure(f"there is no plugin {', '.join(unknown)}", "`fairlead plugin list` shows those that are on")
 
         def make(work: Work) -> int:
             try:

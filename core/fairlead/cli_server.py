@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
 import tempfile
 import threading
@@ -22,6 +23,7 @@ from fairlead.storage.database import Database
 from fairlead.workflows import build_engine
 
 APPLICATION = "fairlead_graphql.app:create_app"
+LIMITS = "fairlead_graphql.door.limits"
 
 log = get_logger("fairlead.cli")
 
@@ -117,6 +119,7 @@ def serve(
     import uvicorn
 
     settings = Settings()
+    limits = importlib.import_module(LIMITS).Limits()
     settings.prepare()
     settings.vault()
     configure_logging(settings.log_level, json=settings.log_json)
@@ -137,7 +140,7 @@ def serve(
             log_config=None,
             access_log=False,
             ws="websockets-sansio",
-            ws_max_size=100_000,
+            ws_max_size=limits.socket_frame_bytes,
             timeout_graceful_shutdown=grace,
         )
     except SystemExit as stopped:

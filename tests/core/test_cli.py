@@ -301,3 +301,29 @@ def test_documents_that_cannot_be_read_end_the_server_in_a_sentence(
     assert "FAIRLEAD_TRUSTED_DOCUMENTS" in result.stderr
     assert says in result.stderr
     assert "sha256" in result.stderr
+
+
+def test_a_client_with_an_unknown_plugin_is_not_made(installed: Path) -> None:
+    result = call("client", "create", "bolt", "Bolt", "--plugin", "console", "--plugin", "nosuch", code=1)
+    assert "there is no plugin nosuch" in result.stderr
+    assert [row["slug"] for row in data("client", "list")] == ["acme"]
+    assert data("client", "create", "bolt", "Bolt", "--plugin", "console")["plugins"] == ["console"]
+
+
+def test_a_key_file_is_written_past_what_a_killed_process_left(home: Path) -> None:
+    ring = home / "ring"
+    call("keys", "new", "--write", str(ring))
+    for left in ("ring.new", "ring.tmp"):
+        (home / left).write_text("half")
+    call("keys", "new", "--name", "k2", "--write", str(ring))
+    assert list(Keyring.parse(ring.read_text()).masters) == ["k2", "k1"]
+    assert sorted(path.name for path in home.iterdir()) == ["ring", "ring.new", "ring.tmp"]
+
+
+def test_a_socket_takes_messages_as_long_as_the_limit_says(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr("uvicorn.run", lambda *_, **options: given.update(options))
+    monkeypatch.setenv("FAIRLEAD_LIMIT_SOCKET_FRAME_BYTES", "2000000")
+    call("migrate")
+    call("serve")
+    assert given["ws_max_size"] == 2_000_000
