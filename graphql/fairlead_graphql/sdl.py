@@ -1,4 +1,4 @@
-"""The schema as text: what ``schema.graphql`` holds, and whether it still does.
+"""The schema as text: what ``schema.graphql`` holds.
 
 Types are sorted by name and fields stand as they are declared, so the same code gives the same text on every machine.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from fairlead_graphql.plugin_fields import plugin_targets
 from fairlead_graphql.schema import build_schema
@@ -17,16 +16,6 @@ def text() -> str:
     """The schema of the core alone: what plugins add differs from installation to installation."""
     with _core_only():
         return build_schema().as_str() + "\n"
-
-
-def write(path: Path) -> None:
-    """Write the schema to a file."""
-    path.write_text(text(), "utf-8")
-
-
-def check(path: Path) -> bool:
-    """Whether the file holds the schema as the code says it."""
-    return path.is_file() and path.read_text("utf-8") == text()
 
 
 @contextmanager

@@ -30,3 +30,9 @@ def test_the_largest_numbers_go_through(world: Any) -> None:
     answer = world.gql("operator", CREATE % (-(2**63), "1.7976931348623157e308", 0))
     codes = [error["code"] for error in answer["data"]["createJourney"]["errors"]]
     assert "INTERNAL" not in codes
+
+
+def test_a_text_may_be_so_long_and_no_longer(world: Any) -> None:
+    query = "query($x: String!) { client(slug: $x) { id } }"
+    assert world.codes("operator", query, x="x" * 100_000) == []
+    assert world.codes("operator", query, x="x" * 100_001) == ["BAD_USER_INPUT"]

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from fairlead_graphql import nodes
-from fairlead_graphql import sdl as text_form
 from fairlead_graphql.door import Cost
 from fairlead_graphql.policy import FIELDS, MUTATIONS, TYPES
 from fairlead_graphql.schema import build_schema, sdl
@@ -168,12 +167,3 @@ def test_the_committed_file_is_current() -> None:
 def test_the_text_does_not_depend_on_the_order_of_imports() -> None:
     names = [line.split()[1] for line in sdl().splitlines() if line.startswith(("type ", "input ", "enum "))]
     assert names == sorted(names)
-
-
-def test_a_file_is_written_and_compared(tmp_path: Path) -> None:
-    path = tmp_path / "schema.graphql"
-    assert not text_form.check(path)
-    text_form.write(path)
-    assert text_form.check(path)
-    path.write_text(path.read_text("utf-8") + "\ntype More { id: ID }\n", "utf-8")
-    assert not text_form.check(path)

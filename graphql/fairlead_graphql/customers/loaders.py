@@ -28,9 +28,9 @@ from fairlead_graphql.listing import (
     Plan,
     read_all,
     read_lists,
-    read_nested,
     read_page,
 )
+from fairlead_graphql.nesting import read_under
 from fairlead_graphql.scalars import money
 from fairlead_graphql.selection import Selection
 
@@ -254,8 +254,8 @@ def orders_by_profile(
     work: Work, profiles: Sequence[int], page: Page, selection: Selection
 ) -> dict[int, Connection[types.Order]]:
     """A page of orders per profile, the newest first."""
-    query = sa.select(Order).where(Order.profile_id.in_(profiles))
-    return read_nested(work, ORDER, query, Order.profile_id, Order.placed_at, page, selection, descending=True)
+    parent, key = Order.profile_id, Order.placed_at
+    return read_under(work, ORDER, sa.select(Order), parent, profiles, key, page, selection, descending=True)
 
 
 def read_orders(work: Work, page: Page, selection: Selection) -> Connection[types.Order]:
@@ -272,9 +272,8 @@ def timeline_by_profile(
     """A page of everything that happened per profile, the newest first, from four tables in one statement."""
     happened = _happenings(work, "profile_id", profiles).subquery()
     plan = _timeline_plan(happened)
-    return read_nested(
-        work, plan, sa.select(happened), happened.c.profile_id, happened.c.at, page, selection, descending=True
-    )
+    parent, key = happened.c.profile_id, happened.c.at
+    return read_under(work, plan, sa.select(happened), parent, profiles, key, page, selection, descending=True)
 
 
 HAPPENINGS = (Event, Order, Touch, Message)

@@ -116,13 +116,15 @@ class Gate:
             yield refusal(errors.BAD_USER_INPUT, "A text in the document holds a NUL character.")
         if shape.has_wild_number:
             yield refusal(errors.BAD_USER_INPUT, "A number in the document is beyond 64 bits.")
-        longest, deepest = input_shape(variables)
+        longest, text, deepest = input_shape(variables)
         if max(longest, shape.longest_list) > limits.input_items:
             yield refusal(
                 errors.BAD_USER_INPUT,
                 f"A list in the input has more than {limits.input_items} items.",
                 nextStep="Send it in parts, or import it as a file.",
             )
+        if text > limits.input_text:
+            yield refusal(errors.BAD_USER_INPUT, f"A text in the input has more than {limits.input_text} characters.")
         if max(deepest, shape.deepest_input) > limits.input_depth:
             yield refusal(errors.BAD_USER_INPUT, f"The input nests objects more than {limits.input_depth} deep.")
 

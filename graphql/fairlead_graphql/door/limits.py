@@ -42,6 +42,7 @@ class Limits(BaseSettings):
     page_max: PositiveInt = Field(default=100, description="Largest `first` or `last`.")
     list_size: PositiveInt = Field(default=10, description="Length counted for a list that has no page size.")
     input_items: PositiveInt = Field(default=250, description="Longest list in an argument or variable.")
+    input_text: PositiveInt = Field(default=100_000, description="Longest text in a variable, in characters.")
     input_depth: PositiveInt = Field(default=10, description="Deepest nesting of objects in an argument or variable.")
 
     # -- answers ----------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from fairlead_graphql.door.leaves import PlainLeaves
 from fairlead_graphql.door.limits import Limits
 from fairlead_graphql.door.principal import Anonymous, Principal, principal_of
 from graphql import ExecutionResult as GraphQLExecutionResult
-from graphql import GraphQLError, introspection_from_schema, specified_rules
+from graphql import GraphQLError, specified_rules
 
 Extension = type[SchemaExtension] | Callable[[], SchemaExtension]
 
@@ -139,13 +139,6 @@ class DoorSchema(strawberry.Schema):
 
     # -- running ----------------------------------------------------------------------------------------------------
 
-    def execute_sync(self, *args: Any, **kwargs: Any) -> ExecutionResult:
-        """As in strawberry, never raising for what a client sent, with errors fit to be seen."""
-        try:
-            return self._public(super().execute_sync(*args, **kwargs))
-        except _UNFIT as error:
-            return _unfit(error)
-
     async def execute(self, *args: Any, **kwargs: Any) -> ExecutionResult:
         """As in strawberry, never raising for what a client sent, with errors fit to be seen."""
         try:
@@ -193,10 +186,6 @@ class DoorSchema(strawberry.Schema):
         operation = document.shape.operation(operation_name)
         assert operation is not None
         return Preparation(OperationType(operation.operation.value))
-
-    def introspect(self) -> dict[str, Any]:
-        """The schema as introspection data; asked of the schema itself, since nobody in particular is asking."""
-        return dict(introspection_from_schema(self._schema))
 
 
 _UNFIT = (MissingQueryError, CannotGetOperationTypeError, InvalidOperationTypeError)

@@ -147,9 +147,9 @@ class Shape:
                 self.has_wild_number = self.has_wild_number or not math.isfinite(float(node.value))
 
 
-def input_shape(variables: dict[str, Any] | None) -> tuple[int, int]:
-    """The longest list in the values of variables, and how deep their objects nest."""
-    longest = deepest = 0
+def input_shape(variables: dict[str, Any] | None) -> tuple[int, int, int]:
+    """The longest list and the longest text in the values of variables, and how deep their objects nest."""
+    longest = text = deepest = 0
     stack: list[tuple[Any, int]] = [(value, 0) for value in (variables or {}).values()]
     while stack:
         value, depth = stack.pop()
@@ -159,4 +159,6 @@ def input_shape(variables: dict[str, Any] | None) -> tuple[int, int]:
         elif isinstance(value, dict):
             deepest = max(deepest, depth + 1)
             stack += [(each, depth + 1) for each in value.values()]
-    return longest, deepest
+        elif isinstance(value, str):
+            text = max(text, len(value))
+    return longest, text, deepest
