@@ -7,6 +7,7 @@ import datetime as dt
 import strawberry
 from strawberry.scalars import JSON
 
+from fairlead_graphql.door import Cost
 from fairlead_graphql.policy import reached_with
 from fairlead_graphql.rows import rows
 from fairlead_graphql.scalars import Money, Node, Title
@@ -76,8 +77,10 @@ class AttributionCredit:
     channel: str = strawberry.field(description="Name of the channel.")
     touches: int = strawberry.field(description="Its touches on all paths.")
     conversions: float = strawberry.field(description="Its share of the conversions; all shares sum to the run's.")
-    value: Money = strawberry.field(description="Its share of the value, down to a millionth of the smallest unit.")
-    details: list[CreditDetail] = rows(10, "More numbers, if the model gives any.")
+    value: Money = strawberry.field(
+        description="Its share of the value, down to a millionth of the smallest unit.", directives=[Cost(weight=0)]
+    )
+    details: list[CreditDetail] = rows(5, "More numbers, if the model gives any.")
 
 
 @reached_with("insights:read")
