@@ -28,6 +28,7 @@ from fairlead_graphql.listing import (
     Plan,
     read_all,
     read_lists,
+    read_nested,
     read_page,
 )
 from fairlead_graphql.nesting import read_under
@@ -272,8 +273,9 @@ def timeline_by_profile(
     """A page of everything that happened per profile, the newest first, from four tables in one statement."""
     happened = _happenings(work, "profile_id", profiles).subquery()
     plan = _timeline_plan(happened)
-    parent, key = happened.c.profile_id, happened.c.at
-    return read_under(work, plan, sa.select(happened), parent, profiles, key, page, selection, descending=True)
+    return read_nested(
+        work, plan, sa.select(happened), happened.c.profile_id, happened.c.at, page, selection, descending=True
+    )
 
 
 HAPPENINGS = (Event, Order, Touch, Message)

@@ -139,6 +139,13 @@ class DoorSchema(strawberry.Schema):
 
     # -- running ----------------------------------------------------------------------------------------------------
 
+    def execute_sync(self, *args: Any, **kwargs: Any) -> ExecutionResult:
+        """As in strawberry, never raising for what a client sent, with errors fit to be seen."""
+        try:
+            return self._public(super().execute_sync(*args, **kwargs))
+        except _UNFIT as error:
+            return _unfit(error)
+
     async def execute(self, *args: Any, **kwargs: Any) -> ExecutionResult:
         """As in strawberry, never raising for what a client sent, with errors fit to be seen."""
         try:
