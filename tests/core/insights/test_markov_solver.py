@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fairlead.insights import markov_solver
@@ -90,18 +90,32 @@ def test_effects_equal_the_definition(order: int, channels: int, paths: int, lon
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.lists(st.integers(0, 2), min_size=1, max_size=7), st.integers(0, 2), st.floats(0, 100)),
+        st.tuples(st.lists(st.integers(0, 4), min_size=1, max_size=9), st.integers(0, 2), st.floats(0, 100)),
         max_size=12,
     ),
     st.integers(1, 4),
 )
+@example([([2, 1, 2], 1, 1.0), ([1, 2], 0, 0.0), ([4, 3, 4, 2, 1, 1, 2, 2], 0, 0.0)], 2)
 def test_effects_of_any_few_paths_equal_the_definition(rows: list[Row], order: int) -> None:
     np.testing.assert_allclose(
-        solved(paths_of(rows, 4), order), effects_by_definition(rows, 4, order) if rows else 0.0, rtol=1e-9, atol=1e-9
+        solved(paths_of(rows, 5), order), effects_by_definition(rows, 5, order) if rows else 0.0, rtol=1e-9, atol=1e-9
     )
+
+
+@pytest.mark.parametrize("order", [2, 3, 4])
+def test_effects_of_a_thousand_small_sets_equal_the_definition(order: int) -> None:
+    random = np.random.default_rng(order)
+    for _ in range(1000):
+        rows: list[Row] = [
+            (random.integers(0, 5, random.integers(1, 9)).tolist(), int(random.integers(0, 2)), 1.0)
+            for _ in range(random.integers(2, 7))
+        ]
+        np.testing.assert_allclose(
+            solved(paths_of(rows, 5), order), effects_by_definition(rows, 5, order), rtol=1e-9, atol=1e-9, err_msg=str(rows)
+        )
 
 
 def test_dense_and_sparse_solutions_agree(monkeypatch: pytest.MonkeyPatch) -> None:
