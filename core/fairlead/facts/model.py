@@ -60,6 +60,7 @@ class Order(Tenant, Base):
         sa.UniqueConstraint("client_id", "channel_code", "source_id"),
         sa.Index("ix_orders_profile", "client_id", "profile_id", "placed_at", "id"),
         sa.Index("ix_orders_placed", "client_id", "placed_at", "id"),
+        sa.Index("ix_orders_paid", "client_id", "paid_at", "id"),
         sa.CheckConstraint("status IN ('created', 'paid', 'shipped', 'finished', 'closed', 'refunded')", name="status"),
     )
     id: Mapped[Id]

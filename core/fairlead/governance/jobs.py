@@ -94,7 +94,8 @@ def forgotten_jobs(
         .where(
             Client.state == "active",
             Job.id > after_id,
-            Job.state == "queued",
+            # Written out, since SQLite matches no bound value with the partial index.
+            Job.state == sa.literal("queued", literal_execute=True),
             Job.created_at < before,
             Job.payload[RUN].as_string().is_(None),
         )

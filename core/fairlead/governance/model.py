@@ -61,6 +61,12 @@ class Job(Tenant, Base):
     __tablename__ = "job"
     __table_args__ = (
         sa.Index("ix_job_client_id", "client_id", "id"),
+        sa.Index(
+            "ix_job_queued",
+            "id",
+            sqlite_where=sa.text("state = 'queued'"),
+            postgresql_where=sa.text("state = 'queued'"),
+        ),
         sa.CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="state"),
     )
     id: Mapped[Id]

@@ -320,6 +320,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_job")),
     )
     op.create_index("ix_job_client_id", "job", ["client_id", "id"], unique=False)
+    op.create_index(
+        "ix_job_queued",
+        "job",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'queued'"),
+        postgresql_where=sa.text("state = 'queued'"),
+    )
     op.create_table(
         "journey",
         sa.Column("client_id", sa.BigInteger(), nullable=False),
@@ -417,6 +425,7 @@ def upgrade() -> None:
             "client_id", "channel_code", "source_id", name=op.f("uq_orders_client_id_channel_code_source_id")
         ),
     )
+    op.create_index("ix_orders_paid", "orders", ["client_id", "paid_at", "id"], unique=False)
     op.create_index("ix_orders_placed", "orders", ["client_id", "placed_at", "id"], unique=False)
     op.create_index("ix_orders_profile", "orders", ["client_id", "profile_id", "placed_at", "id"], unique=False)
     op.create_table(

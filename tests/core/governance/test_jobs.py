@@ -11,6 +11,8 @@ from fairlead.errors import Conflict, NotFound
 from fairlead.governance import audit, jobs
 from fairlead.governance.jobs import Progress, run_job
 from fairlead.runtime import Fairlead
+from fairlead.testing.fakes import FakeClock
+from support.plans import explained
 
 
 class Timer:
@@ -124,6 +126,22 @@ def test_lists_go_by_key_and_stay_in_their_client(runtime: Fairlead, agency: Any
         assert jobs.list_jobs(work, states=("done",)) == []
     with runtime.reading(agency.bolt) as work, pytest.raises(NotFound):
         jobs.get_job(work, made[0])
+
+
+def test_forgotten_jobs_are_found_without_reading_those_that_ended(
+    runtime: Fairlead, agency: Any, clock: FakeClock
+) -> None:
+    ended = make(runtime, agency.acme)
+    run_job(runtime, agency.acme, ended, lambda _: None)
+    waiting = make(runtime, agency.acme)
+    clock.advance(hours=1)
+    steps = explained(runtime.database, "FROM job")
+    with runtime.agency_reading("test") as work:
+        found = jobs.forgotten_jobs(work, work.now, first=10)
+    assert [job for _, job, _, _ in found] == [waiting]
+    assert [step for _, step in steps if "job" in step.split()] == [
+        "SEARCH job USING INDEX ix_job_queued (id>?)",
+    ]
 
 
 def test_the_engines_run_is_linked(runtime: Fairlead, agency: Any) -> None:

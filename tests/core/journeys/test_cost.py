@@ -7,29 +7,18 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import event
 
 from fairlead.customers.merging import merge_profiles
 from fairlead.journeys.model import Enrolment, Journey
 from fairlead.journeys.service import enrol_profiles
+from support.plans import explained
 
 
 @pytest.fixture
 def plans(shop: Callable[..., Any]) -> tuple[Any, list[tuple[str, str]]]:
     """A shop on SQLite, and how each statement on enrolments is carried out: (statement, step of its plan)."""
     made = shop(6)
-    if not made.runtime.database.is_sqlite:
-        pytest.skip("PostgreSQL plans by its statistics, which a small table does not have")
-    found: list[tuple[str, str]] = []
-
-    def note(connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
-        if many or "enrolment" not in statement or not statement.startswith(("SELECT", "UPDATE", "INSERT")):
-            return
-        raw = connection.connection.driver_connection
-        found.extend((statement, row[3]) for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
-
-    event.listen(made.runtime.database.engine, "before_cursor_execute", note)
-    return made, found
+    return made, explained(made.runtime.database, "enrolment")
 
 
 def test_no_statement_walks_over_the_enrolments_of_a_client(plans: tuple[Any, list[tuple[str, str]]]) -> None:
