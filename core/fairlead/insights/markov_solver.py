@@ -177,8 +177,8 @@ def _visits_without(back: sparse.csr_array, alive: FloatArray, entry: FloatArray
         direction -= omega * ahead
         direction *= beta
         direction += rest
-    # Near a breakdown the updated residual loses touch with the true one, so what is returned is measured anew. The true
-    # one is computed with rounding of its own and may lie a little above the goal.
+    # Near a breakdown the updated residual loses touch with the true one, so what is returned is measured anew. The
+    # true one is computed with rounding of its own and may lie a little above the goal.
     return _refined(back, alive, entry, y, goal * 100)
 
 

@@ -26,11 +26,15 @@ class Touches:
 
 @dataclass(frozen=True, eq=False)
 class Conversions:
-    """Raw conversions in any order: profile, epoch milliseconds and value, ``(c,)`` each."""
+    """Raw conversions in any order: profile, epoch milliseconds and value, ``(c,)`` each.
+
+    ``counted`` ``(c,)`` is false for those that only use up the touches before them; ``None`` counts all.
+    """
 
     profile: IntArray
     at_ms: IntArray
     value: AnyArray
+    counted: BoolArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +51,8 @@ class Cut:
 class _Instants:
     """The conversions of one profile at one instant, in order.
 
-    ``row`` is one of them among those given; ``ends`` counts the touches up to the instant.
+    ``row`` is one of them among those given; ``count`` and ``value`` are of the counted ones, ``ends`` counts the
+    touches up to the instant.
     """
 
     row: IntArray
@@ -86,15 +91,22 @@ def cut_paths(
         begins[ended] = np.maximum(begins[ended], oldest)
     times = ordered.times(packing) if keep_times else None
     columns = PathColumns(offsets, ordered.channels, converted, value, times, channel_count)
-    if begins is not None:
-        lengths = offsets[1:] - begins
+    uncounted = ended[instants.count == 0]
+    if begins is not None or len(uncounted):
+        lengths = columns.lengths if begins is None else offsets[1:] - begins
         kept = lengths > 0
-        inside = columns.gather(begins[kept], lengths[kept])
+        kept[uncounted] = False
+        inside = columns.gather((offsets[:-1] if begins is None else begins)[kept], lengths[kept])
+        m -= int(columns.lengths[uncounted].sum())
         columns = PathColumns(
             inside.offsets, inside.channels, converted[kept], value[kept], inside.times, channel_count
         )
-    without = len(conversions.profile) - columns.conversions
-    lost = float(conversions.value.sum() - columns.value.sum()) if without else 0.0
+    asked = len(conversions.profile) if conversions.counted is None else int(np.count_nonzero(conversions.counted))
+    without = asked - columns.conversions
+    lost = 0.0
+    if without:
+        worth = conversions.value if conversions.counted is None else conversions.value[conversions.counted]
+        lost = float(worth.sum() - columns.value.sum())
     return Cut(columns, without, lost, m - columns.touches)
 
 
@@ -109,10 +121,14 @@ def _instants(conversions: Conversions, ordered: OrderedTouches, packing: Packin
     first = np.flatnonzero(new)
     keys = packing.widest(packed[first])
     ends = np.searchsorted(ordered.keys, keys, side="right")
-    value = conversions.value[order]
+    value, count = conversions.value[order], np.diff(np.append(first, len(packed)))
+    if conversions.counted is not None:
+        counted = conversions.counted[order]
+        value *= counted
+        count = np.add.reduceat(counted, first, dtype=np.int64) if len(first) else count
     instants = _Instants(
         order[first],
-        np.diff(np.append(first, len(packed))),
+        count,
         np.add.reduceat(value, first) if len(first) else value,
         ends,
     )

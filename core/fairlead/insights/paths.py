@@ -10,6 +10,7 @@
 * With a look-back, a converting path keeps only its touches not older than the look-back before its conversion; null
   paths have no such end and keep all.
 * A conversion that is left without any touch is excluded (``no_touch``). It still ends what came before it.
+* A conversion that is not asked about ends what came before it too, and the path that it ends is left out.
 * Touches of one profile at one instant keep the order in which they were given.
 """
 
@@ -29,6 +30,7 @@ from fairlead.insights.path_statistics import PathStatistics
 
 NO_TOUCH = "no_touch"
 NO_CHANNEL = "no_channel"
+OTHER_CURRENCY = "other_currency"
 OUTSIDE_LOOKBACK = "outside_lookback"
 
 
@@ -36,9 +38,9 @@ OUTSIDE_LOOKBACK = "outside_lookback"
 class PathSummary:
     """How many paths there are and what was left out, each by reason.
 
-    ``conversions`` and ``value`` are those in the paths; with ``excluded_conversions`` (``no_touch``) and
-    ``excluded_value`` they add up to what was given. ``excluded_touches`` has ``no_channel`` (the touch's channel is
-    unknown) and ``outside_lookback``.
+    ``conversions`` and ``value`` are those in the paths; with ``no_touch`` of ``excluded_conversions`` and
+    ``excluded_value`` they add up to what was asked about. ``excluded_touches`` has ``no_channel`` (the touch's channel
+    is unknown) and ``outside_lookback``.
     """
 
     paths: int
@@ -190,6 +192,8 @@ def build_paths(
     conversion_at_ms: npt.ArrayLike,
     conversion_value: npt.ArrayLike | None = None,
     *,
+    conversion_counted: npt.ArrayLike | None = None,
+    left_out: Mapping[str, int] | None = None,
     channels: Sequence[str],
     lookback_ms: int | None = None,
     keep_times: bool = True,
@@ -198,15 +202,18 @@ def build_paths(
 
     ``profile``, ``at_ms`` (epoch milliseconds) and ``channel`` (code into ``channels``, negative for unknown) are
     integer columns of one length; so are the conversions' ``conversion_profile`` and ``conversion_at_ms``, with
-    ``conversion_value`` in float64 or int64 minor units (``None``: 0 each). ``keep_times=False`` saves 8 bytes per
-    touch where no model reads times. Raises :class:`InvalidInput` for columns that do not fit together.
+    ``conversion_value`` in float64 or int64 minor units (``None``: 0 each) and ``conversion_counted``, bool, false for
+    those that are not asked about (``None``: all are); ``left_out`` says how many of them to report, by reason.
+    ``keep_times=False`` saves 8 bytes per touch where no model reads
+    times. Raises :class:`InvalidInput` for columns that do not fit together.
     """
     who, when, codes = _integers(profile, "profile"), _integers(at_ms, "at_ms"), _codes(channel, len(channels))
     if not len(who) == len(when) == len(codes):
         raise InvalidInput("profile, at_ms and channel differ in length", path=("profile",))
     buyer, bought = _integers(conversion_profile, "conversion_profile"), _integers(conversion_at_ms, "conversion_at_ms")
     worth = np.zeros(len(buyer), np.int64) if conversion_value is None else _amounts(conversion_value)
-    if not len(buyer) == len(bought) == len(worth):
+    counted = None if conversion_counted is None else np.asarray(conversion_counted, np.bool_)
+    if not len(buyer) == len(bought) == len(worth) == len(worth if counted is None else counted):
         raise InvalidInput("the columns of the conversions differ in length", path=("conversion_profile",))
     if lookback_ms is not None and lookback_ms < 0:
         raise InvalidInput("lookback_ms is negative", path=("lookback_ms",), next_step="Use 0 or more milliseconds.")
@@ -222,7 +229,7 @@ def build_paths(
         known = codes >= 0
         who, when, codes = who[known], when[known], codes[known]
     cut = cut_paths(
-        Touches(who, when, codes), Conversions(buyer, bought, worth), len(channels), lookback_ms, keep_times
+        Touches(who, when, codes), Conversions(buyer, bought, worth, counted), len(channels), lookback_ms, keep_times
     )
     columns = cut.columns
     converting = int(np.count_nonzero(columns.converted))
@@ -233,7 +240,7 @@ def build_paths(
         columns.touches,
         columns.conversions,
         columns.total_value,
-        {NO_TOUCH: cut.without_touch},
+        {NO_TOUCH: cut.without_touch, **(left_out or {})},
         cut.value_without_touch,
         {NO_CHANNEL: unknown, OUTSIDE_LOOKBACK: cut.outside_lookback},
     )

@@ -14,12 +14,13 @@ import numpy.typing as npt
 import sqlalchemy as sa
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from fairlead.clients.service import get_client
 from fairlead.errors import DomainError, InvalidInput, NotFound, PathSegment, Refusals
 from fairlead.facts import codes
 from fairlead.facts.model import Event, Order, Touch
 from fairlead.governance.audit import record
 from fairlead.insights.model import AttributionCredit, AttributionRun
-from fairlead.insights.paths import Paths, build_paths
+from fairlead.insights.paths import OTHER_CURRENCY, Paths, build_paths
 from fairlead.plugins.contracts.attribution import AttributionModel, Credits
 from fairlead.plugins.registry import Registered
 from fairlead.plugins.settings_schema import validate_settings
@@ -34,8 +35,9 @@ DAY = 24 * 60 * 60 * 1000
 class Question(BaseModel):
     """What is asked: which conversions, in which span, and how far back touches count.
 
-    ``conversion`` is ``order`` (paid orders, at the instant of payment, worth what was paid less refunds) or an event
-    type, worth its amount. ``start`` and ``end`` bound the conversions; touches may be older, up to ``lookback_days``.
+    ``conversion`` is ``order`` (paid orders in the client's currency, at the instant of payment, worth what was paid
+    less refunds) or an event type, worth its amount, or nothing where that is negative. ``start`` and ``end`` bound the
+    conversions; touches may be older, up to ``lookback_days``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,7 +59,11 @@ def ask(data: Mapping[str, Any]) -> Question:
 
 
 def read_paths(work: Work, question: Question) -> Paths:
-    """The paths a question is about, with their summary."""
+    """The paths a question is about, with their summary.
+
+    Conversions before the span, and orders in another currency than the client's, are read too: they have used up the
+    touches before them, and their paths are left out.
+    """
     names = codes.names_by_code(work, codes.CHANNEL)
     channels = [names.get(code, "") for code in range(max(names, default=-1) + 1)]
     start = to_millis(question.start) if question.start else None
@@ -66,31 +72,39 @@ def read_paths(work: Work, question: Question) -> Paths:
     touched = sa.select(Touch.profile_id, sa.type_coerce(Touch.at, sa.BigInteger), Touch.channel_code)
     since = None if start is None or lookback is None else start - lookback
     touches = _columns(work.session, touched.where(*_span(Touch.at, since, end)).order_by(Touch.at, Touch.id), 3)
-    converted = _conversions(work, question, start, end)
+    who, at, value, own = _conversions(work, question, since, end)
+    inside = np.ones(len(at), np.bool_) if start is None else at >= start
+    foreign = int(np.count_nonzero(inside & (own == 0)))
     return build_paths(
         touches[0],
         touches[1],
         touches[2],
-        converted[0],
-        converted[1],
-        converted[2],
+        who,
+        at,
+        value,
+        conversion_counted=inside & (own == 1),
+        left_out={OTHER_CURRENCY: foreign} if foreign else None,
         channels=channels,
         lookback_ms=lookback,
     )
 
 
-def _conversions(work: Work, question: Question, start: int | None, end: int | None) -> list[IntArray]:
+def _conversions(work: Work, question: Question, since: int | None, end: int | None) -> list[IntArray]:
+    """Profile, instant, value and, as 0 or 1, whether it is in the client's currency."""
     if question.conversion == "order":
         kept = sa.case((Order.paid_amount > Order.refund_amount, Order.paid_amount - Order.refund_amount), else_=0)
-        paid = sa.select(Order.profile_id, sa.type_coerce(Order.paid_at, sa.BigInteger), kept).where(
-            Order.profile_id.is_not(None), Order.paid_at.is_not(None), *_span(Order.paid_at, start, end)
+        own = sa.case((Order.currency == get_client(work.session, work.client_id).currency, 1), else_=0)
+        paid = sa.select(Order.profile_id, sa.type_coerce(Order.paid_at, sa.BigInteger), kept, own).where(
+            Order.profile_id.is_not(None), Order.paid_at.is_not(None), *_span(Order.paid_at, since, end)
         )
-        return _columns(work.session, paid.order_by(Order.paid_at, Order.id), 3)
+        return _columns(work.session, paid.order_by(Order.paid_at, Order.id), 4)
     code = check_question(work, question)
-    happened = sa.select(
-        Event.profile_id, sa.type_coerce(Event.at, sa.BigInteger), sa.func.coalesce(Event.amount, 0)
-    ).where(Event.type_code == code, Event.profile_id.is_not(None), *_span(Event.at, start, end))
-    return _columns(work.session, happened.order_by(Event.at, Event.id), 3)
+    # What is negative is a refund; like that of an order it cannot make a conversion worth less than nothing.
+    amount = sa.case((Event.amount > 0, Event.amount), else_=0)
+    happened = sa.select(Event.profile_id, sa.type_coerce(Event.at, sa.BigInteger), amount, sa.literal(1)).where(
+        Event.type_code == code, Event.profile_id.is_not(None), *_span(Event.at, since, end)
+    )
+    return _columns(work.session, happened.order_by(Event.at, Event.id), 4)
 
 
 def check_question(work: Work, question: Question) -> int | None:

@@ -31,7 +31,8 @@ class AttributionQuestionInput:
     """A question."""
 
     conversion: str | None = optional(
-        "order (the default): paid orders, worth what was paid less refunds; or a type of event, worth its amount."
+        "order (the default): paid orders in the client's currency, worth what was paid less refunds; "
+        "or a type of event, worth its amount."
     )
     start: dt.datetime | None = optional("First instant of the conversions, with its zone.")
     end: dt.datetime | None = optional("First instant after them, with its zone.")

@@ -42,7 +42,7 @@ class AttributionQuestion:
 class Exclusion:
     """An exclusion."""
 
-    reason: str = strawberry.field(description="no_touch, no_channel or outside_lookback.")
+    reason: str = strawberry.field(description="no_touch, other_currency, no_channel or outside_lookback.")
     count: int = strawberry.field(description="How many.")
 
 

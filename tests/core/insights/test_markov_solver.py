@@ -114,7 +114,11 @@ def test_effects_of_a_thousand_small_sets_equal_the_definition(order: int) -> No
             for _ in range(random.integers(2, 7))
         ]
         np.testing.assert_allclose(
-            solved(paths_of(rows, 5), order), effects_by_definition(rows, 5, order), rtol=1e-9, atol=1e-9, err_msg=str(rows)
+            solved(paths_of(rows, 5), order),
+            effects_by_definition(rows, 5, order),
+            rtol=1e-9,
+            atol=1e-9,
+            err_msg=str(rows),
         )
 
 

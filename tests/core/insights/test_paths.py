@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,13 +23,15 @@ Path = tuple[list[int], list[int], int, int]
 NAMES = ("a", "b", "c")
 
 
-def paths_by_hand(touches: list[Touch], conversions: list[Conversion], lookback: int | None) -> list[Path]:
+def paths_by_hand(
+    touches: list[Touch], conversions: list[Conversion], lookback: int | None, counted: list[bool] | None = None
+) -> list[Path]:
     """Apply the rule of the module's docstring to one profile after the other."""
     of_touch, of_conversion = defaultdict(list), defaultdict(lambda: defaultdict(list))
     for profile, at, channel in touches:
         of_touch[profile].append((at, channel))
-    for profile, at, value in conversions:
-        of_conversion[profile][at].append(value)
+    for (profile, at, value), asked in zip(conversions, counted or [True] * len(conversions), strict=True):
+        of_conversion[profile][at] += [value] if asked else []
     paths: list[Path] = []
     for profile in sorted(of_touch):
         waiting = sorted(of_touch[profile], key=lambda touch: touch[0])
@@ -36,8 +40,8 @@ def paths_by_hand(touches: list[Touch], conversions: list[Conversion], lookback:
             waiting = [touch for touch in waiting if touch[0] > at]
             if lookback is not None:
                 before = [touch for touch in before if touch[0] >= at - lookback]
-            if before:
-                values = of_conversion[profile][at]
+            values = of_conversion[profile][at]
+            if before and values:
                 paths.append(([c for _, c in before], [t for t, _ in before], len(values), sum(values)))
         if waiting:
             paths.append(([c for _, c in waiting], [t for t, _ in waiting], 0, 0))
@@ -53,7 +57,7 @@ def as_list(paths: Paths) -> list[Path]:
     ]
 
 
-def build(touches: list[Touch], conversions: list[Conversion], names: tuple[str, ...] = NAMES, **how: int) -> Paths:
+def build(touches: list[Touch], conversions: list[Conversion], names: tuple[str, ...] = NAMES, **how: Any) -> Paths:
     profile, at, channel = np.array(touches, np.int64).reshape(-1, 3).T
     buyer, bought, value = np.array(conversions, np.int64).reshape(-1, 3).T
     return build_paths(profile, at, channel, buyer, bought, value, channels=names, **how)
@@ -71,25 +75,29 @@ STRETCHES = {"packed": (1, 1), "beside": (1 << 30, 1 << 26), "ranked": (1 << 60,
 
 @pytest.mark.parametrize("stretch", STRETCHES)
 @settings(max_examples=60, deadline=None)
-@given(some_touches, some_conversions, st.none() | st.integers(0, 8))
+@given(some_touches, some_conversions, st.none() | st.integers(0, 8), st.none() | st.randoms(use_true_random=False))
 def test_paths_follow_the_rule(
-    stretch: str, touches: list[Touch], conversions: list[Conversion], lookback: int | None
+    stretch: str, touches: list[Touch], conversions: list[Conversion], lookback: int | None, asking: Random | None
 ) -> None:
     wide, far = STRETCHES[stretch]
     touches = [(profile * wide, at * far, channel) for profile, at, channel in touches]
     conversions = [(profile * wide, at * far, value) for profile, at, value in conversions]
     lookback = None if lookback is None else lookback * far
 
-    paths = build(touches, conversions, lookback_ms=lookback)
+    counted = None if asking is None else [asking.random() < 0.5 for _ in conversions]
 
-    expected = paths_by_hand(touches, conversions, lookback)
+    paths = build(touches, conversions, lookback_ms=lookback, conversion_counted=counted)
+
+    expected = paths_by_hand(touches, conversions, lookback, counted)
     assert as_list(paths) == expected
     summary = paths.summary
     assert (summary.paths, summary.converting) == (len(expected), sum(path[2] > 0 for path in expected))
     assert summary.null + summary.converting == summary.paths
-    assert summary.touches + summary.excluded_touches["outside_lookback"] == len(touches)
-    assert summary.conversions + summary.excluded_conversions["no_touch"] == len(conversions)
-    assert summary.value + summary.excluded_value == sum(value for _, _, value in conversions)
+    asked = [one for one, counts in zip(conversions, counted or [True] * len(conversions), strict=True) if counts]
+    assert summary.conversions + summary.excluded_conversions["no_touch"] == len(asked)
+    assert summary.value + summary.excluded_value == sum(value for _, _, value in asked)
+    if counted is None:
+        assert summary.touches + summary.excluded_touches["outside_lookback"] == len(touches)
 
 
 @pytest.mark.parametrize("stretch", STRETCHES)

@@ -20,6 +20,7 @@ from fairlead.insights.model import AttributionRun
 from fairlead.insights.service import ask, attribute, credits_of, read_paths
 from fairlead.runtime import Fairlead
 from fairlead.work import Work
+from support.plans import explained
 
 DAY = 86_400_000
 START = 1_700_000_000_000
@@ -79,9 +80,6 @@ def test_an_event_type_can_be_the_conversion(runtime: Fairlead) -> None:
 
 
 def test_the_span_bounds_conversions_and_the_lookback_touches(runtime: Fairlead) -> None:
-    def instant(days: float) -> dt.datetime:
-        return dt.datetime.fromtimestamp((START + days * DAY) / 1000, dt.UTC)
-
     with runtime.work("acme") as work:
         assert earned(work, "last_touch", end=instant(2)).get("search", (0, 0))[0] == 0
         assert earned(work, "last_touch", start=instant(2), end=instant(2.5)) == earned(work, "last_touch")
@@ -89,6 +87,77 @@ def test_the_span_bounds_conversions_and_the_lookback_touches(runtime: Fairlead)
         assert {row.channel: row.conversions for row in credits_of(work, short.id)} == {"search": 1.0}
         assert short.summary["excludedConversions"]["no_touch"] >= 1
         assert short.summary["excludedTouches"]["outside_lookback"] >= 1
+
+
+def instant(days: float) -> dt.datetime:
+    return dt.datetime.fromtimestamp((START + days * DAY) / 1000, dt.UTC)
+
+
+def some_orders(work: Work, paid: list[tuple[str, float, int]], currency: str = "CNY", channel: str = "till") -> None:
+    """Paid orders: who, on which day, for how much."""
+    amounts = [amount for _, _, amount in paid]
+    at = [int(START + day * DAY) for _, day, _ in paid]
+    columns = OrderColumns(
+        source_ids=[f"{currency}{number}" for number in range(len(paid))],
+        channels=[channel] * len(paid),
+        statuses=["paid"] * len(paid),
+        currencies=[currency] * len(paid),
+        amounts=amounts,
+        paid_amounts=amounts,
+        placed_at=at,
+        paid_at=at,
+        changed_at=at,
+        claims=member(*(who for who, _, _ in paid)),
+        refund_amounts=[0] * len(paid),
+    )
+    take_orders(work, columns, "till")
+
+
+@pytest.mark.parametrize("lookback", [None, 9])
+def test_the_answers_to_two_halves_of_a_span_add_up(runtime: Fairlead, lookback: int | None) -> None:
+    with runtime.work("acme") as work:
+        ids, channels, at = ["h1", "h2", "h3"], ["mail", "search", "mail"], [0, 5, 7]
+        columns = TouchColumns(ids, ["click"] * 3, channels, [START + day * DAY for day in at], member(*["dan"] * 3))
+        take_touches(work, "log", columns)
+        some_orders(work, [("dan", 1, 100), ("dan", 6, 40), ("dan", 8, 7)])
+
+        first, second, whole = (
+            earned(work, "linear", start=instant(start), end=instant(end), lookback_days=lookback)
+            for start, end in ((0, 4), (4, 10), (0, 10))
+        )
+        assert second == {"search": (1.0, 40.0), "mail": (1.0, 7.0)}
+        for channel, (conversions, value) in whole.items():
+            halves = [part.get(channel, (0.0, 0.0)) for part in (first, second)]
+            assert conversions == pytest.approx(sum(half[0] for half in halves))
+            assert value == pytest.approx(sum(half[1] for half in halves))
+
+
+def test_orders_in_another_currency_are_left_out_and_told(runtime: Fairlead) -> None:
+    with runtime.work("acme") as work:
+        before = earned(work, "linear")
+        some_orders(work, [("cleo", 1, 9000), ("ann", 1.5, 70)], currency="USD")
+        run = attribute(work, "linear", {}, ask({}))
+        # What ann was shown before she paid in dollars was used up by that order.
+        assert {row.channel: row.value for row in credits_of(work, run.id)} == {"mail": 500.0}
+        assert before["mail"][1] + before["search"][1] == 1400.0
+        assert run.summary["excludedConversions"] == {"no_touch": 2, "other_currency": 2}
+        assert run.summary["null"] == 0
+
+
+def test_an_event_with_a_negative_amount_is_worth_nothing(runtime: Fairlead) -> None:
+    with runtime.work("acme") as work:
+        happened = EventColumns(["s2"], ["signup"], ["app"], [START + 2 * DAY], member("bob"), amounts=[-30])
+        take_events(work, "app", happened)
+        assert earned(work, "last_touch", conversion="signup") == {"search": (1.0, 70.0), "mail": (1.0, 0.0)}
+
+
+def test_a_span_of_one_day_reads_the_orders_of_that_day(runtime: Fairlead) -> None:
+    steps = explained(runtime.database, "FROM orders")
+    with runtime.reading("acme") as work:
+        read_paths(work, ask({"start": instant(2), "end": instant(3), "lookback_days": 1}))
+    assert [step for _, step in steps] == [
+        "SEARCH orders USING INDEX ix_orders_paid (client_id=? AND paid_at>? AND paid_at<?)"
+    ]
 
 
 def test_the_answer_is_kept_and_explains_itself(runtime: Fairlead) -> None:
