@@ -50,15 +50,6 @@ class Dimension(BaseModel):
     items: tuple[Item, ...] = Field(min_length=1, max_length=100, description="What gives points in it.")
 
 
-class Grade(BaseModel):
-    """A label for scores from a threshold on."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    label: str = Field(min_length=1, max_length=40, description="Such as A, or 高意向.")
-    at_least: float = Field(description="The lowest score that gets it.")
-
-
 def _default_dimensions() -> tuple[Dimension, ...]:
     return (
         Dimension(
@@ -106,12 +97,6 @@ class WeightedSettings(BaseModel):
         title="取整 / Rounding",
         description="half_up gives whole numbers, halves away from zero; the parts stay as they are.",
     )
-    grades: tuple[Grade, ...] = Field(
-        default=(),
-        max_length=20,
-        title="等级 / Grades",
-        description="Labels by threshold, if any; the highest reached counts.",
-    )
 
     @model_validator(mode="after")
     def _is_one_table(self) -> Self:
@@ -121,8 +106,6 @@ class WeightedSettings(BaseModel):
         for what, names in (
             ("dimension", [dimension.name for dimension in self.dimensions]),
             *((f"{dimension.name} item", [item.name for item in dimension.items]) for dimension in self.dimensions),
-            ("grade", [grade.label for grade in self.grades]),
-            ("grade threshold", [f"{grade.at_least:g}" for grade in self.grades]),
         ):
             twice = {name for name in names if names.count(name) > 1}
             if twice:
@@ -144,14 +127,6 @@ def points_of(item: Item, column: FloatArray) -> FloatArray:
     if item.cap is not None:
         times = np.minimum(times, item.cap)
     return np.asarray(times * item.points, dtype=np.float64)
-
-
-def grades_of(value: FloatArray, settings: WeightedSettings) -> list[str]:
-    """The label of each score in ``value``, ``(profiles,)``; ``""`` below all thresholds."""
-    grades = sorted(settings.grades, key=lambda grade: grade.at_least)
-    labels = ["", *(grade.label for grade in grades)]
-    reached = np.searchsorted([grade.at_least for grade in grades], value, side="right")
-    return [labels[index] for index in reached]
 
 
 class Weighted:

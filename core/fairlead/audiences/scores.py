@@ -12,16 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 import sqlalchemy as sa
-from pydantic import BaseModel, ValidationError
 
 from fairlead.audiences.features import PEOPLE_AT_ONCE, feature_columns
 from fairlead.audiences.guard import guarded
 from fairlead.audiences.model import Score
 from fairlead.clients.model import Client
+from fairlead.clients.plugin_sets import settings_of
 from fairlead.customers.model import Profile
-from fairlead.errors import InvalidInput, NotFound, Refusals
 from fairlead.plugins.contracts.scoring import FloatArray, Scores
 from fairlead.plugins.errors import Abort
+from fairlead.plugins.manifest import Kind
 from fairlead.storage import bulk
 from fairlead.storage.types import to_millis
 from fairlead.work import Work
@@ -41,30 +41,20 @@ class ScoringRun:
     at: dt.datetime
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreExplanation:
-    """One person's score and what it is made of, the largest part first."""
-
-    profile_id: int
-    scheme: str
-    value: float
-    parts: Mapping[str, float]
-    at: dt.datetime
-
-
 def run_scoring(
     work: Work,
     scheme: str,
-    settings: BaseModel | Mapping[str, Any],
+    settings: Mapping[str, Any] | None,
     profile_ids: Sequence[int] | None = None,
 ) -> ScoringRun:
     """Score these active profiles, or all of them, and replace what was stored for them under this scheme.
 
-    Raise ``PluginOff`` or ``NotFound`` for the scheme, ``Refusals`` for settings that do not fit it, and an error of
-    the plugin ladder when the scheme fails or gives something else than one finite number per person.
+    ``settings`` ``None`` are those saved for the client. Raise ``PluginOff`` or ``NotFound`` for the scheme,
+    ``Refusals`` for settings that do not fit it, and an error of the plugin ladder when the scheme fails or gives
+    something else than one finite number per person.
     """
     entry = work.plugins.scoring_scheme(scheme)
-    chosen = _settings(entry.manifest.settings, settings)
+    chosen = settings_of(work, Kind.SCORING_SCHEME, scheme, settings)
     with guarded(f"the scoring scheme {scheme!r}"):
         features = entry.thing.features(chosen)
     ids = _people(work, profile_ids)
@@ -77,29 +67,6 @@ def run_scoring(
     _store(work, scheme, ids, scores, everybody=profile_ids is None)
     value = scores.value if len(ids) else np.zeros(1)
     return ScoringRun(scheme, len(ids), float(value.min()), float(value.mean()), float(value.max()), work.now)
-
-
-def explain_score(work: Work, profile_id: int, scheme: str) -> ScoreExplanation:
-    """The stored score of one person with its parts; raises ``NotFound``."""
-    row = work.session.scalars(
-        sa.select(Score).where(Score.profile_id == profile_id, Score.scheme == scheme)
-    ).one_or_none()
-    if row is None:
-        raise NotFound("there is no such score", next_step="run the scoring scheme for this person first")
-    parts = dict(sorted(row.parts.items(), key=lambda part: (-abs(part[1]), part[0])))
-    return ScoreExplanation(profile_id, scheme, row.value, parts, row.at)
-
-
-def _settings(model: type[BaseModel], settings: BaseModel | Mapping[str, Any]) -> BaseModel:
-    if isinstance(settings, model):
-        return settings
-    try:
-        return model.model_validate(settings)
-    except ValidationError as error:
-        raise Refusals(
-            InvalidInput(item["msg"], path=("settings", *item["loc"]), next_step="see the scheme's form")
-            for item in error.errors(include_url=False, include_input=False, include_context=False)
-        ) from None
 
 
 def _people(work: Work, profile_ids: Sequence[int] | None) -> IntArray:

@@ -9,12 +9,13 @@ from fairlead.audiences.checks import PERSONAL
 from fairlead.audiences.guard import guarded
 from fairlead.audiences.scores import run_scoring
 from fairlead.audiences.segments import SMALL, get_segment, refresh_segment
+from fairlead.clients.plugin_sets import settings_of
 from fairlead.engine.port import Engine, Retry
 from fairlead.errors import Conflict, Forbidden
 from fairlead.governance.audit import record
 from fairlead.governance.jobs import Progress, create_job, get_job, run_job
 from fairlead.governance.model import Job
-from fairlead.plugins.settings_schema import validate_settings
+from fairlead.plugins.manifest import Kind
 from fairlead.work import Work
 
 if TYPE_CHECKING:
@@ -57,13 +58,14 @@ def run_refresh(runtime: Fairlead, payload: Mapping[str, Any]) -> Mapping[str, A
     return run_job(runtime, client_id, job_id, refresh)
 
 
-def queue_scoring(work: Work, scheme: str, settings: Mapping[str, Any]) -> Job:
+def queue_scoring(work: Work, scheme: str, settings: Mapping[str, Any] | None) -> Job:
     """A job that scores everybody. Raises ``PluginOff`` or ``NotFound`` for the scheme, ``Refusals`` for its settings.
 
+    Settings ``None`` are those saved for the client when the job runs; they may hold secrets, so the job does not.
     What the scheme looks at needs the same permissions as in a rule, since rules can ask for scores.
     """
     entry = work.plugins.scoring_scheme(scheme)
-    checked = validate_settings(entry.manifest, settings, path=("settings",))
+    checked = settings_of(work, Kind.SCORING_SCHEME, scheme, settings)
     with guarded(f"the scoring scheme {scheme!r}"):
         features = entry.thing.features(checked)
     personal = sorted(one.key for one in features if one.kind == "attribute" and one.key.casefold() in PERSONAL)
@@ -73,7 +75,7 @@ def queue_scoring(work: Work, scheme: str, settings: Mapping[str, Any]) -> Job:
             path=("settings",),
             next_step="ask an admin of the agency for a role with profiles:read",
         )
-    job = create_job(work, SCORE, {"scheme": scheme, "settings": dict(settings)}, total=1)
+    job = create_job(work, SCORE, {"scheme": scheme, "settings": settings}, total=1)
     record(work, "scoring.run", "job", str(job.id), after={"scheme": scheme})
     return job
 
@@ -83,14 +85,12 @@ def run_score(runtime: Fairlead, payload: Mapping[str, Any]) -> Mapping[str, Any
     client_id, job_id = int(payload["client_id"]), int(payload["job_id"])
 
     def score(progress: Progress) -> dict[str, Any]:
-        def once(work: Work) -> dict[str, Any]:
+        def write(work: Work) -> dict[str, Any]:
             asked = _payload(work, job_id)
             done = run_scoring(work, asked["scheme"], asked["settings"])
             return {"profiles": done.profiles, "least": done.least, "mean": done.mean, "most": done.most}
 
-        found = runtime.run(client_id, once)
-        progress.advance()
-        return found
+        return progress.conclude(write, done=1)
 
     return run_job(runtime, client_id, job_id, score)
 

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from fairlead.clients.model import ClientPlugin, PluginSettings
-from fairlead.errors import NotFound
+from fairlead.errors import NotFound, PathSegment
 from fairlead.governance.audit import record
 from fairlead.governance.secrets import open_object, seal_object
 from fairlead.plugins.events import DomainEvent
@@ -89,14 +89,6 @@ def set_plugin(work: Work, plugins: Plugins, name: str, enabled: bool) -> bool:
 # -- settings -------------------------------------------------------------------------------------------------------
 
 
-def show_settings(work: Work, kind: Kind, name: str) -> dict[str, Any]:
-    """The settings of a thing that is on, as a form shows them: a secret is only ``{"set": true}`` or ``false``."""
-    work.actor.require("plugins:read", work.client_id)
-    manifest = work.plugins.find(kind, name).manifest
-    public, secrets = _stored(work, kind, name)
-    return show(manifest.settings, public, secrets)
-
-
 @dataclass(frozen=True, slots=True)
 class SettingsForm:
     """The settings of one thing. Only ``shown`` may leave the program: ``secrets`` is in clear."""
@@ -143,13 +135,22 @@ def set_settings(work: Work, kind: Kind, name: str, data: Mapping[str, Any]) -> 
     return show(manifest.settings, public, secrets)
 
 
-def settings_of(work: Work, kind: Kind, name: str) -> Any:
-    """An instance of the thing's settings model, secrets readable; for calling the plugin, never for showing.
+def settings_of(
+    work: Work,
+    kind: Kind,
+    name: str,
+    given: Mapping[str, Any] | None = None,
+    *,
+    path: tuple[PathSegment, ...] = ("settings",),
+) -> Any:
+    """An instance of the thing's settings model, of what is ``given`` or else of what is saved for the client.
 
-    Raises ``PluginOff`` for what is off and ``Refusals`` when required settings were never filled in.
+    Secrets are readable in it: it is for calling the plugin, never for showing. Raises ``PluginOff`` for what is off
+    and ``Refusals``, each with its path below ``path``, for what does not fit or was never filled in.
     """
     manifest: Manifest = work.plugins.find(kind, name).manifest
-    return validate_settings(manifest, *_stored(work, kind, name), path=("settings",))
+    public, secrets = _stored(work, kind, name) if given is None else (given, {})
+    return validate_settings(manifest, public, secrets, path=path)
 
 
 def _stored(work: Work, kind: Kind, name: str) -> tuple[dict[str, Any], dict[str, Any]]:

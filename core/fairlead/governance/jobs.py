@@ -180,6 +180,7 @@ class Progress:
         self._next = float("-inf")
         self._pending: dict[str, Any] = {}
         self.done = 0
+        self.concluded = False
 
     def advance(self, count: int = 1) -> None:
         """Count ``count`` more units as done."""
@@ -209,6 +210,27 @@ class Progress:
         if not self._runtime.run(self._client_id, write):
             raise JobCancelled("the job was cancelled")
 
+    def conclude(self, write: Callable[[Work], dict[str, Any]], done: int) -> dict[str, Any]:
+        """Call ``write(work)`` and end the job with its JSON result and ``done`` units, in one transaction.
+
+        A worker that is killed has done both or neither. Raises :class:`JobCancelled`, with nothing written, for a job
+        that is not running any more.
+        """
+        self._pending["done"] = self.done = done
+
+        def both(work: Work) -> dict[str, Any]:
+            # First, so that nobody can cancel what is being written.
+            if not _move(work, self._job_id, ("running",), **self._pending):
+                raise JobCancelled("the job was cancelled")
+            result = write(work)
+            finish_job(work, self._job_id, result)
+            return result
+
+        result = self._runtime.run(self._client_id, both)
+        self._pending = {}
+        self.concluded = True
+        return result
+
 
 def run_job(
     runtime: Fairlead, client_id: int, job_id: int, function: Callable[[Progress], Mapping[str, Any] | None]
@@ -234,6 +256,7 @@ def run_job(
         runtime.run(client_id, lambda work: fail_job(work, job_id, text))
         runtime.metrics.jobs.labels(job.kind, "failed").inc()
         raise
-    runtime.run(client_id, lambda work: finish_job(work, job_id, result))
+    if not progress.concluded:
+        runtime.run(client_id, lambda work: finish_job(work, job_id, result))
     runtime.metrics.jobs.labels(job.kind, "done").inc()
     return result

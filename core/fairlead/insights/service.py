@@ -14,6 +14,8 @@ import numpy.typing as npt
 import sqlalchemy as sa
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from fairlead.audiences.guard import guarded
+from fairlead.clients.plugin_sets import settings_of
 from fairlead.clients.service import get_client
 from fairlead.errors import DomainError, InvalidInput, NotFound, PathSegment, Refusals
 from fairlead.facts import codes
@@ -22,14 +24,17 @@ from fairlead.governance.audit import record
 from fairlead.insights.model import AttributionCredit, AttributionRun
 from fairlead.insights.paths import OTHER_CURRENCY, Paths, build_paths
 from fairlead.plugins.contracts.attribution import AttributionModel, Credits
+from fairlead.plugins.errors import Abort
+from fairlead.plugins.manifest import Kind
 from fairlead.plugins.registry import Registered
-from fairlead.plugins.settings_schema import validate_settings
 from fairlead.storage.session import ScopedSession
 from fairlead.storage.types import to_millis
 from fairlead.work import Work
 
 IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
 DAY = 24 * 60 * 60 * 1000
+ROUNDING = 1e-6
 
 
 class Question(BaseModel):
@@ -151,24 +156,55 @@ class Answer:
 
 
 def check_model(
-    work: Work, model: str, settings: Mapping[str, Any], *, path: tuple[PathSegment, ...] = ()
+    work: Work, model: str, settings: Mapping[str, Any] | None, *, path: tuple[PathSegment, ...] = ()
 ) -> tuple[Registered[AttributionModel], Any]:
-    """The model and its checked settings; ``PluginOff``, ``NotFound`` and ``Refusals`` have paths below ``path``."""
+    """The model and its checked settings, those saved for the client when ``settings`` is ``None``.
+
+    ``PluginOff``, ``NotFound`` and ``Refusals`` have paths below ``path``.
+    """
     try:
         entry = work.plugins.attribution_model(model)
     except DomainError as error:
         error.path = (*path, "name")
         raise
-    return entry, validate_settings(entry.manifest, settings, path=(*path, "settings"))
+    return entry, settings_of(work, Kind.ATTRIBUTION_MODEL, model, settings, path=(*path, "settings"))
+
+
+def answer(entry: Registered[AttributionModel], settings: BaseModel, paths: Paths) -> Answer:
+    """Let a model share the credit. Raises an error of the plugin ladder when it fails or breaks its contract."""
+    with guarded(f"the attribution model {entry.name!r}"):
+        credits = entry.thing.credit(paths, settings)
+        columns = {"conversions": credits.conversions, "value": credits.value, **credits.detail}
+        wrong = [name for name, column in columns.items() if not _is_per_channel(column, paths)]
+        if not wrong:
+            earned = {"conversions": paths.converted, "value": paths.value}
+            wrong = [name for name, all_ in earned.items() if not _adds_up(columns[name], float(all_.sum()))]
+    if wrong:
+        names = ", ".join(map(repr, wrong[:5]))
+        raise Abort(
+            f"the attribution model {entry.name!r} gave no finite credits that add up to what was earned: {names}"
+        )
+    return Answer(entry.name, settings, credits)
+
+
+def _is_per_channel(column: Any, paths: Paths) -> bool:
+    return getattr(column, "shape", None) == (len(paths.names),) and bool(np.isfinite(column).all())
+
+
+def _adds_up(column: FloatArray, total: float) -> bool:
+    return bool((column >= -ROUNDING * max(total, 1.0)).all() and np.isclose(column.sum(), total, ROUNDING, ROUNDING))
 
 
 def attribute(
-    work: Work, model: str, settings: Mapping[str, Any], question: Question, paths: Paths | None = None
+    work: Work, model: str, settings: Mapping[str, Any] | None, question: Question, paths: Paths | None = None
 ) -> AttributionRun:
-    """Run a model and keep the answer. ``paths`` may be handed over when several models answer one question."""
+    """Run a model and keep the answer; :func:`check_model` says what it raises.
+
+    ``paths`` may be handed over when several models answer one question.
+    """
     entry, checked = check_model(work, model, settings)
     paths = paths if paths is not None else read_paths(work, question)
-    return keep(work, question, paths, Answer(model, checked, entry.thing.credit(paths, checked)))
+    return keep(work, question, paths, answer(entry, checked, paths))
 
 
 def keep(work: Work, question: Question, paths: Paths, answer: Answer) -> AttributionRun:

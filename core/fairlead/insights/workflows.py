@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fairlead.audiences.guard import guarded
 from fairlead.engine.port import Engine, Retry
 from fairlead.errors import InvalidInput
 from fairlead.governance.audit import record
 from fairlead.governance.jobs import Progress, create_job, get_job, run_job
 from fairlead.governance.model import Job
-from fairlead.insights.service import Answer, ask, check_model, check_question, keep, read_paths
+from fairlead.insights.service import answer, ask, check_model, check_question, keep, read_paths
 from fairlead.work import Work
 
 if TYPE_CHECKING:
@@ -26,9 +25,12 @@ def register(runtime: Fairlead, engine: Engine) -> None:
     engine.register(ATTRIBUTE, lambda payload: run_attribution(runtime, payload), Retry(attempts=1))
 
 
-def queue_attribution(work: Work, question: Mapping[str, Any], models: Sequence[tuple[str, Mapping[str, Any]]]) -> Job:
+def queue_attribution(
+    work: Work, question: Mapping[str, Any], models: Sequence[tuple[str, Mapping[str, Any] | None]]
+) -> Job:
     """A job that answers one question by each of ``models`` (name, settings).
 
+    Settings ``None`` are those saved for the client when the job runs; they may hold secrets, so the job does not.
     Raises ``Refusals`` with the path of each wrong part under ``question`` and ``models``, ``PluginOff`` or
     ``NotFound`` for a model or an event type.
     """
@@ -40,7 +42,7 @@ def queue_attribution(work: Work, question: Mapping[str, Any], models: Sequence[
         check_model(work, name, settings, path=("models", at))
     payload = {
         "question": asked.model_dump(mode="json"),
-        "models": [{"name": name, "settings": dict(settings)} for name, settings in models],
+        "models": [{"name": name, "settings": settings} for name, settings in models],
     }
     job = create_job(work, ATTRIBUTE, payload, total=len(models))
     record(work, "attribution.ask", "job", str(job.id), after={"models": [name for name, _ in models]})
@@ -51,7 +53,7 @@ def run_attribution(runtime: Fairlead, payload: Mapping[str, Any]) -> Mapping[st
     """Run the job ``payload["job_id"]`` of the client ``payload["client_id"]``; one that ended is passed over.
 
     Its result is ``{"runs": [ids]}``, in the order of the models. Nothing is written until all have answered, so that
-    no writer waits for a computation and there are all answers or none.
+    no writer waits for a computation, and the answers are written with the end of the job: all of them once, or none.
     """
     client_id, job_id = int(payload["client_id"]), int(payload["job_id"])
 
@@ -64,13 +66,12 @@ def run_attribution(runtime: Fairlead, payload: Mapping[str, Any]) -> Mapping[st
             chosen = [check_model(work, one["name"], one["settings"]) for one in asked]
         answers = []
         for entry, settings in chosen:
-            with guarded(f"the attribution model {entry.name!r}"):
-                answers.append(Answer(entry.name, settings, entry.thing.credit(paths, settings)))
-            progress.advance()
+            answers.append(answer(entry, settings, paths))
+            progress.report(len(answers))
 
-        def write(work: Work) -> list[int]:
-            return [keep(work, question, paths, answer).id for answer in answers]
+        def write(work: Work) -> dict[str, Any]:
+            return {"runs": [keep(work, question, paths, one).id for one in answers]}
 
-        return {"runs": runtime.run(client_id, write)}
+        return progress.conclude(write, done=len(answers))
 
     return run_job(runtime, client_id, job_id, attribute_all)

@@ -113,7 +113,7 @@ class RunScoringInput:
     scheme: str = strawberry.field(description="Name of the scheme.")
     settings: JSON | None = strawberry.field(
         default=strawberry.UNSET,
-        description="Its settings, as its JSON Schema describes them; its defaults unless given.",
+        description="Its settings, as its JSON Schema describes them; those saved for the client unless given.",
     )
     idempotency_key: str | None = idempotency_key()
 
@@ -325,4 +325,4 @@ class AudiencesMutation:
         settings = or_none(given.settings)
         if settings is not None and not isinstance(settings, dict):
             raise InvalidInput("settings are an object", path=("settings",), next_step="see the scheme's JSON Schema")
-        return {"job": workflows.queue_scoring(work, given.scheme, settings or {}).id}
+        return {"job": workflows.queue_scoring(work, given.scheme, settings).id}

@@ -44,7 +44,9 @@ class AttributionModelInput:
     """A model."""
 
     name: str = strawberry.field(description="Name of the model.")
-    settings: JSON | None = optional("Its settings, as its JSON Schema describes them; its defaults unless given.")
+    settings: JSON | None = optional(
+        "Its settings, as its JSON Schema describes them; those saved for the client unless given."
+    )
 
 
 @strawberry.input(description="One question and the models that shall answer it.")
@@ -96,8 +98,8 @@ class InsightsMutation:
     def run_attribution(work: Work, given: RunAttributionInput) -> Answer:
         chosen = []
         for at, one in enumerate(given.models):
-            settings: Any = or_none(one.settings) or {}
-            if not isinstance(settings, dict):
+            settings: Any = or_none(one.settings)
+            if settings is not None and not isinstance(settings, dict):
                 raise InvalidInput("settings are an object", path=("models", at, "settings"))
             chosen.append((one.name, settings))
         return {"job": workflows.queue_attribution(work, rule_json(given.question), chosen).id}

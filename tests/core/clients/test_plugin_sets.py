@@ -149,7 +149,8 @@ def test_settings_are_checked_sealed_and_never_shown(runtime: Fairlead, agency: 
         assert row.secrets is not None
         assert row.public == {"room": "a"}
         assert SECRET.encode() not in bytes(row.secrets)
-        assert plugin_sets.show_settings(work, Kind.NOTIFIER, "bell") == shown
+        (form,) = plugin_sets.forms_of(work, [work.plugins.notifier("bell")]).values()
+        assert form.shown == shown
         again = plugin_sets.set_settings(work, Kind.NOTIFIER, "bell", {"room": "b", "key": {"set": True}})
         assert again == {"room": "b", "key": {"set": True}}
         settings = plugin_sets.settings_of(work, Kind.NOTIFIER, "bell")
@@ -173,9 +174,8 @@ def test_kept_secrets_are_not_sent_to_another_address(runtime: Fairlead, agency:
 
 def test_settings_of_what_is_off_are_out_of_reach(runtime: Fairlead, agency: Any) -> None:
     with runtime.work(agency.bolt) as work:
-        for call in (plugin_sets.show_settings, plugin_sets.settings_of):
-            with pytest.raises(PluginOff):
-                call(work, Kind.NOTIFIER, "bell")
+        with pytest.raises(PluginOff):
+            plugin_sets.settings_of(work, Kind.NOTIFIER, "bell")
         with pytest.raises(PluginOff):
             plugin_sets.set_settings(work, Kind.NOTIFIER, "bell", {"room": "a", "key": "k"})
 

@@ -31,6 +31,7 @@ mutation ($input: RunScoringInput!) {
   runScoring(input: $input) { job { state message result { name value } } errors { code path message } }
 }
 """
+FILL = "mutation ($input: SetPluginSettingsInput!) { setPluginSettings(input: $input) { errors { code } } }"
 SCORES = '{ client(slug: "acme") { profiles { nodes { scores { scheme value parts } } } } }'
 
 
@@ -114,6 +115,23 @@ def test_scores_are_run_as_a_job_and_read_with_their_parts(world: Any) -> None:
     done = world.data("analyst@acme", SCORE, input=given)["runScoring"]["job"]
     assert done["state"] == "DONE"
     assert {one["name"]: one["value"] for one in done["result"]}["profiles"] == "3"
+
+
+def test_a_run_begins_from_the_settings_saved_for_the_client(world: Any) -> None:
+    world.runtime.engine = None
+    given = {"client": "acme", "scheme": "weighted"}
+    item = {"name": "carts", "kind": "event", "key": "cart", "points": 7}
+    saved = {"dimensions": [{"name": "deeds", "weight": 100, "items": [item]}]}
+    form = {"client": "acme", "kind": "SCORING_SCHEME", "name": "weighted", "settings": saved}
+    assert world.codes("admin@acme", FILL, input=form) == []
+
+    def scored(**settings: Any) -> float:
+        assert world.data("analyst@acme", SCORE, input=given | settings)["runScoring"]["job"]["state"] == "DONE"
+        return float(world.data("analyst@acme", SCORES)["client"]["profiles"]["nodes"][0]["scores"][0]["value"])
+
+    assert scored() == 7
+    assert scored(settings={}) == 0, "what is asked for comes first"
+    assert scored(settings=None) == 7
 
 
 def test_a_score_is_no_way_round_what_is_hidden(world: Any) -> None:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from fairlead.plugins.contracts.scoring import Feature, FloatArray, ScoringScheme
 from fairlead.testing.contract import contract_tests
-from fairlead_weighted import Item, Weighted, WeightedSettings, column_of, grades_of
+from fairlead_weighted import Item, Weighted, WeightedSettings, column_of
 
 TestContract = contract_tests("weighted")
 
@@ -109,14 +109,6 @@ def test_items_with_the_same_source_share_a_column() -> None:
     assert isinstance(SCHEME, ScoringScheme)
 
 
-def test_grades_by_threshold() -> None:
-    settings = WeightedSettings.model_validate(
-        {"grades": [{"label": "A", "at_least": 10}, {"label": "C", "at_least": -5}, {"label": "B", "at_least": 5}]}
-    )
-    assert grades_of(np.array([-6.0, -5.0, 0.0, 5.0, 9.99, 10.0, 99.0]), settings) == ["", "C", "C", "B", "B", "A", "A"]
-    assert grades_of(np.array([1.0]), WeightedSettings()) == [""]
-
-
 def wrong_table(*, weight: float = 100, **changes: Any) -> dict[str, Any]:
     return {"dimensions": [{"name": "only", "weight": weight, "items": [{**item().model_dump(), **changes}]}]}
 
@@ -132,11 +124,6 @@ def wrong_table(*, weight: float = 100, **changes: Any) -> dict[str, Any]:
         ({"dimensions": []}, "dimensions"),
         ({"dimensions": [{"name": "a", "weight": 50, "items": [item()]}] * 2}, "dimension 'a' is there twice"),
         ({"dimensions": [{"name": "a", "weight": 100, "items": [item()] * 2}]}, "a item 'it' is there twice"),
-        ({"grades": [{"label": "A", "at_least": 1}, {"label": "A", "at_least": 2}]}, "grade 'A' is there twice"),
-        (
-            {"grades": [{"label": "A", "at_least": 1}, {"label": "B", "at_least": 1}]},
-            "grade threshold '1' is there twice",
-        ),
     ],
 )
 def test_wrong_tables_are_refused(given: dict[str, Any], message: str) -> None:

@@ -20,7 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 class Credits:
     """Credit per channel code, shape ``(channels,)``.
 
-    ``conversions`` sums to the number of converting paths and ``value`` to their value, to rounding. ``detail`` holds
+    ``conversions`` sums to the conversions of the paths and ``value`` to their value, to rounding. ``detail`` holds
     arrays a reader may want beside the credit (removal effects, marginal contributions), shape ``(channels,)`` each.
     """
 
