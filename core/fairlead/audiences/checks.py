@@ -17,8 +17,20 @@ from pydantic import ValidationError
 
 from fairlead.audiences.conditions import OperatorTest
 from fairlead.audiences.happenings import Happened
-from fairlead.audiences.model import Score, Segment, Tag
-from fairlead.audiences.rules import MOST_CONDITIONS, MOST_NESTED_SEGMENTS, Rule, leaves, parse_rule, walk
+from fairlead.audiences.model import Score, Segment, Stage, Tag
+from fairlead.audiences.rules import (
+    DEEPEST_OPENED,
+    MOST_NESTED_SEGMENTS,
+    MOST_OPENED_CONDITIONS,
+    MOST_VALUES,
+    Rule,
+    count_values,
+    depth_of,
+    dump_rule,
+    leaves,
+    parse_rule,
+    walk,
+)
 from fairlead.clients.model import Client
 from fairlead.customers.consent import PURPOSES
 from fairlead.errors import (
@@ -39,7 +51,7 @@ from fairlead.work import Work
 SEALED = frozenset({"name", "phone", "mobile", "email", "mail", "address", "id_card", "identity", "identities"})
 """Names under which personal values are kept sealed; no rule may ask for them, whoever writes it."""
 PERSONAL = frozenset({"gender", "age", "birth_date"})
-"""Attributes that need ``profiles:read``, since a head-count would tell them."""
+"""Attributes and properties that need ``profiles:read``, since a head-count would tell them."""
 
 Path = tuple[PathSegment, ...]
 
@@ -111,17 +123,6 @@ def check_rule(work: Work, rule: Rule | Mapping[str, Any], *, segment: str = "")
     return prepare_rule(work, rule)
 
 
-def refuse_hidden(rule: Rule, actor: Actor, client_id: int) -> None:
-    """The one place where a rule meets field permissions; raises ``Refusals`` of ``Forbidden`` with their paths.
-
-    No rule may ask for a sealed value. Gender, age and date of birth need ``profiles:read``. Segments inside the rule
-    are not opened here, :func:`check_rule` does that.
-    """
-    problems = _hidden(rule, actor, client_id)
-    if problems:
-        raise Refusals(problems)
-
-
 def refuse_sealed(trees: Iterable[Rule]) -> None:
     """Refuse trees that ask for a sealed value; holds for the program itself too."""
     for tree in trees:
@@ -149,6 +150,10 @@ def _asked(rule: Rule, names: frozenset[str], why: tuple[str, str]) -> Iterator[
     for path, key, test in leaves(rule):
         if key == "attribute" and test.name.casefold() in names:
             yield Forbidden(why[0], path=(*path, "name"), next_step=why[1])
+        if isinstance(test, Happened):
+            for at, where in enumerate(test.where):
+                if where.key is not None and where.key.casefold() in names:
+                    yield Forbidden(why[0], path=(*path, "where", at, "property"), next_step=why[1])
 
 
 # -- segments in segments ---------------------------------------------------------------------------------------------
@@ -204,26 +209,34 @@ def _reach(found: Mapping[str, Rule], name: str) -> set[str]:
     return seen
 
 
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """A rule with its segments opened: nodes, JSON values, and segments inside each other."""
+
+    nodes: int
+    values: int
+    segments: int
+
+
 def _too_much(rule: Rule, found: Mapping[str, Rule]) -> list[DomainError]:
-    """Refuse circles, and rules that grow beyond the limits when their segments are opened."""
-    sizes: dict[str, int] = {}
+    """Refuse circles, and rules that no database would run when their segments are opened."""
     try:
-        total = _grown(rule, found, sizes, ())
+        size = _grown(rule, found, {}, ())
     except DomainError as error:
         return [error]
-    if total > 4 * MOST_CONDITIONS:
-        return [
-            LimitReached("with its segments opened the rule has too many conditions", next_step="use fewer segments")
-        ]
-    return []
+    if size.nodes > MOST_OPENED_CONDITIONS:
+        too_much = f"has more than {MOST_OPENED_CONDITIONS} conditions"
+    elif size.values > MOST_VALUES:
+        too_much = f"holds more than {MOST_VALUES} values"
+    elif depth_of(rule, found) > DEEPEST_OPENED:
+        too_much = f"nests groups deeper than {DEEPEST_OPENED}"
+    else:
+        return []
+    return [LimitReached(f"with its segments opened the rule {too_much}", next_step="use fewer segments")]
 
 
-def _grown(rule: Rule, found: Mapping[str, Rule], sizes: dict[str, int], above: tuple[str, ...]) -> int:
-    if len(above) > MOST_NESTED_SEGMENTS:
-        raise LimitReached(
-            f"segments use each other deeper than {MOST_NESTED_SEGMENTS}", next_step="use fewer segments"
-        )
-    total = sum(1 for _ in walk(rule))
+def _grown(rule: Rule, found: Mapping[str, Rule], sizes: dict[str, _Size], above: tuple[str, ...]) -> _Size:
+    inner: list[_Size] = []
     for path, name in _segments_in(rule):
         if name in above:
             raise Conflict(
@@ -231,8 +244,17 @@ def _grown(rule: Rule, found: Mapping[str, Rule], sizes: dict[str, int], above: 
             )
         if name in found and name not in sizes:
             sizes[name] = _grown(found[name], found, sizes, (*above, name))
-        total += sizes.get(name, 0)
-    return total
+        inner += [sizes[name]] if name in sizes else []
+    size = _Size(
+        sum(1 for _ in walk(rule)) + sum(one.nodes for one in inner),
+        count_values(dump_rule(rule)) + sum(one.values for one in inner),
+        max([0] + [1 + one.segments for one in inner]),
+    )
+    if max(len(above), size.segments) > MOST_NESTED_SEGMENTS:
+        raise LimitReached(
+            f"segments use each other deeper than {MOST_NESTED_SEGMENTS}", next_step="use fewer segments"
+        )
+    return size
 
 
 # -- names ------------------------------------------------------------------------------------------------------------
@@ -257,6 +279,18 @@ def _unknown(work: Work, rule: Rule) -> list[DomainError]:
     if missing:
         known = set(work.session.scalars(sa.select(Score.scheme).where(Score.scheme.in_(missing)).distinct()))
         problems += [_no("scoring scheme", name, (*schemes[name], "scheme")) for name in sorted(missing - known)]
+    stages = {name: path for path, key, test in found if key == "stage" for name in test.among}
+    if stages:
+        known = set(work.session.scalars(sa.select(Stage.name).where(Stage.name.in_(stages)).distinct()))
+        problems += [
+            InvalidInput(
+                f"nobody is in the stage {name!r}: nothing moves people through stages yet",
+                path=(*path, "in"),
+                next_step="use a tag, a score or a segment",
+            )
+            for name, path in stages.items()
+            if name not in known
+        ]
     for path, key, test in found:
         if key == "consent" and test.purpose not in PURPOSES:
             problems.append(_no("purpose", test.purpose, (*path, "purpose"), PURPOSES))

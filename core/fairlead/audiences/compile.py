@@ -29,14 +29,15 @@ from fairlead.audiences.conditions import (
 from fairlead.audiences.guard import guarded
 from fairlead.audiences.happenings import Happened
 from fairlead.audiences.model import ProfileTag, Score, Stage, Tag
-from fairlead.audiences.rules import Rule, content, key_of, leaves
-from fairlead.audiences.sql import Condition, column_term, compare, json_term
+from fairlead.audiences.rules import GROUPS, Rule, content, depth_of, key_of, leaves
+from fairlead.audiences.sql import Condition, column_term, compare, joined, json_term
 from fairlead.audiences.values import OPPOSITE, Op, Type, youngest_birth_date
 from fairlead.customers.model import Consent, Identity, Profile
 from fairlead.plugins.contracts.rule_operator import RuleSqlContext
 from fairlead.storage.types import to_millis
 from fairlead.work import Work
 
+DEEP = 4
 MOST_JOINS = 12
 """Above this many, PostgreSQL would spend its time on planning, and the correlated shape is used."""
 
@@ -77,15 +78,19 @@ class Compiler:
         self.prepared = prepared
         self.joins: list[sa.Subquery] = []
         self._grouped = grouped and 0 < self._count_aggregates() <= MOST_JOINS
+        self._deep = depth_of(prepared.rule, prepared.segments) > DEEP
         self._done: dict[str, Condition] = {}
 
     def condition(self, rule: Rule) -> Condition:
         """The condition for one node."""
         key, inner = key_of(rule), content(rule)
+        if key in GROUPS and self._deep:
+            # What is open before an inner group stays on SQLite's parser stack, so the deepest comes first.
+            inner = sorted(inner, key=lambda part: -depth_of(part, self.prepared.segments))
         if key == "all":
-            return sa.and_(sa.true(), *(self.condition(part) for part in inner))
+            return joined(sa.and_, (self.condition(part) for part in inner))
         if key in ("any", "none"):
-            some = sa.or_(sa.false(), *(self.condition(part) for part in inner))
+            some = joined(sa.or_, (self.condition(part) for part in inner))
             return some if key == "any" else sa.not_(some)
         known = self._done.get(inner.spelled)
         if known is None:
@@ -141,7 +146,7 @@ class Compiler:
         if op is Op.EXISTS:
             return born.is_not(None)
         if op is Op.IN:
-            return sa.or_(*(self._age(Op.EQ, item) for item in value))
+            return joined(sa.or_, (self._age(Op.EQ, item) for item in value))
         low, high = value if op is Op.BETWEEN else (value, value)
         limits = []
         if op in (Op.EQ, Op.GTE, Op.BETWEEN):

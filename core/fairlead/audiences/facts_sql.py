@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from fairlead.audiences.checks import Prepared
 from fairlead.audiences.happenings import Aggregate, Happened, OrderTest, Where
-from fairlead.audiences.sql import Condition, column_term, compare, json_term
+from fairlead.audiences.sql import Condition, column_term, compare, joined, json_term
 from fairlead.audiences.values import COMPARE, Op, Type, holds
 from fairlead.customers.model import Profile
 from fairlead.facts.model import Event, Order, OrderLine, Touch
@@ -74,7 +74,9 @@ def matching(prepared: Prepared, test: Happened) -> list[Condition] | None:
     if test.source == "order" and test.uses_money:
         rows.append(Order.currency == (getattr(test, "currency", None) or prepared.currency))
     lines = [where for where in test.where if test.source == "order" and where.field in LINE_FIELDS]
-    rows += [_where(prepared, entity, where) for where in test.where if where not in lines]
+    others = [_where(prepared, entity, where) for where in test.where if where not in lines]
+    if others:
+        rows.append(joined(sa.and_, others))
     if lines:
         rows.append(_some_line(prepared, lines))
     return rows
@@ -96,7 +98,8 @@ def _some_line(prepared: Prepared, lines: list[Where]) -> Condition:
         for where in lines
     ]
     owned = (OrderLine.client_id == prepared.client_id, OrderLine.order_id == Order.id)
-    return sa.exists(sa.select(sa.literal(1)).select_from(OrderLine).where(*owned, *conditions).correlate(Order))
+    fits = joined(sa.and_, conditions)
+    return sa.exists(sa.select(sa.literal(1)).select_from(OrderLine).where(*owned, fits).correlate(Order))
 
 
 # -- numbers over facts -----------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ whether names exist for a client is the business of :func:`fairlead.audiences.ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Union
 
 from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError
@@ -34,6 +34,11 @@ DEEPEST_JSON = 60
 MOST_CONDITIONS = 500
 MOST_VALUES = 20_000
 MOST_ERRORS = 20
+
+# A rule with its segments opened is one statement: SQLite holds about 100 open symbols while it parses, of which a
+# group takes two to five, and PostgreSQL takes 65,535 parameters, of which a value needs up to three.
+DEEPEST_OPENED = 10
+MOST_OPENED_CONDITIONS = 2000
 MOST_NESTED_SEGMENTS = 10
 
 
@@ -230,20 +235,25 @@ def leaves(rule: Rule) -> Iterator[tuple[tuple[PathSegment, ...], str, Any]]:
             yield (*path, key), key, content(node)
 
 
-def fields_of(rule: Rule) -> frozenset[str]:
-    """What the rule looks at, as ``attribute.age``, ``fact.buy``, ``order``, ``tag.vip`` …; segments are not opened."""
-    names: Mapping[str, Callable[[Any], str]] = {
-        "attribute": lambda test: f"attribute.{test.name}",
-        "fact": lambda test: f"fact.{test.type}",
-        "tag": lambda test: f"tag.{test.name}",
-        "segment": lambda test: f"segment.{test.name}",
-        "score": lambda test: f"score.{test.scheme}",
-        "consent": lambda test: f"consent.{test.purpose}",
-        "identity": lambda test: f"identity.{test.kind}",
-        "region": lambda _test: "attribute.region",
-        "operator": lambda test: f"operator.{test.name}",
-    }
-    return frozenset(names[key](test) if key in names else key for _path, key, test in leaves(rule))
+def depth_of(rule: Rule, segments: Mapping[str, Rule]) -> int:
+    """How many groups stand inside each other; ``segments``, which hold no circle, are opened."""
+    key, inner = key_of(rule), content(rule)
+    if key in GROUPS:
+        return 1 + max(depth_of(part, segments) for part in inner)
+    return depth_of(segments[inner.name], segments) if key == "segment" and inner.name in segments else 0
+
+
+def count_values(data: object) -> int:
+    """How many values there are in a JSON value, at every depth."""
+    count, level = 0, [data]
+    while level:
+        level = [value for item in level for value in _below(item)]
+        count += len(level)
+    return count
+
+
+def _below(item: object) -> Iterable[object]:
+    return item.values() if isinstance(item, Mapping) else item if isinstance(item, list | tuple) else ()
 
 
 def _bounded(data: object) -> None:
@@ -251,9 +261,7 @@ def _bounded(data: object) -> None:
     level: list[object] = [data]
     values = 0
     for _ in range(DEEPEST_JSON):
-        below: list[object] = []
-        for item in level:
-            below += item.values() if isinstance(item, Mapping) else item if isinstance(item, list | tuple) else ()
+        below = [value for item in level for value in _below(item)]
         values += len(below)
         if not below or values > MOST_VALUES:
             break

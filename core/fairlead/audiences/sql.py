@@ -7,17 +7,37 @@ that of :mod:`fairlead.audiences.values`; the constructs below spell out where t
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import operators
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from fairlead.audiences.values import HUGE, OPPOSITE, ORDERED, TINY, Op, Type, read
 
 Condition = sa.ColumnElement[bool]
+LONGEST_CHAIN = 32
+
+
+def joined(join: Callable[..., Condition], conditions: Iterable[Condition]) -> Condition:
+    """``sa.and_`` or ``sa.or_`` of any number of conditions.
+
+    All but the first are put in parentheses by the piece, since to SQLite a chain of a thousand is an expression too
+    deep to run.
+    """
+    parts = list(conditions)
+    pieces = (parts[at : at + LONGEST_CHAIN] for at in range(LONGEST_CHAIN, len(parts), LONGEST_CHAIN))
+    start = sa.true() if join is sa.and_ else sa.false()
+    return join(start, *parts[:LONGEST_CHAIN], *(_whole(join(*piece)) for piece in pieces))
+
+
+def _whole(condition: Condition) -> Condition:
+    # Parentheses alone would be flattened into the expression around them; a change of type is not.
+    return sa.type_coerce(condition.self_group(against=operators.inv), sa.Boolean())
 
 
 # -- constructs -------------------------------------------------------------------------------------------------------

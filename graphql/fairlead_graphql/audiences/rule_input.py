@@ -121,7 +121,10 @@ class ScoreRuleInput:
     value: RuleValue | None = strawberry.field(default=UNSET, description="What to compare with.")
 
 
-@strawberry.input(description="The person is in one of these life-cycle stages.")
+@strawberry.input(
+    description="The person is in one of these life-cycle stages. Nothing moves people through stages yet, so a stage "
+    "that nobody is in is refused."
+)
 class StageRuleInput:
     """``stage``."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fairlead.audiences.checks import check_rule, prepare_rule, refuse_hidden
+from fairlead.audiences.checks import check_rule, prepare_rule
 from fairlead.audiences.model import Segment
 from fairlead.audiences.rules import parse_rule
 from fairlead.audiences.segments import archive_segment, create_segment, update_segment
@@ -41,6 +41,12 @@ def person(*permissions: str, client_id: int) -> Principal:
             InvalidInput,
         ),
         ({"attribute": {"name": "Phone", "op": "exists"}}, ("attribute", "name"), Forbidden),
+        ({"stage": {"in": ["ghost"]}}, ("stage", "in"), InvalidInput),
+        (
+            {"order": {"where": [{"property": "Email", "op": "exists"}]}},
+            ("order", "where", 0, "property"),
+            Forbidden,
+        ),
     ],
 )
 def test_unknown_names_are_refused_where_they_stand(
@@ -119,21 +125,27 @@ def test_a_sealed_value_can_be_asked_for_by_nobody(place: Any, name: str) -> Non
     rule = parse_rule({"none": [{"attribute": {"name": name, "op": "starts_with", "value": "138"}}]})
     with place.reading() as work:
         with pytest.raises(Refusals) as caught:
-            refuse_hidden(rule, work.actor, work.client_id)
+            check_rule(work, rule)
         assert isinstance(caught.value.errors[0], Forbidden)
         assert caught.value.errors[0].path == ("none", 0, "attribute", "name")
         with pytest.raises(Refusals):
             prepare_rule(work, rule)
 
 
-@pytest.mark.parametrize("name", ["gender", "age", "birth_date"])
-def test_personal_attributes_need_the_permission_to_read_profiles(place: Any, name: str) -> None:
-    rule = parse_rule({"attribute": {"name": name, "op": "exists"}})
+@pytest.mark.parametrize(
+    "rule",
+    [
+        *({"attribute": {"name": name, "op": "exists"}} for name in ("gender", "age", "birth_date")),
+        {"order": {"where": [{"property": "Gender", "op": "exists"}]}},
+    ],
+)
+def test_personal_values_need_the_permission_to_read_profiles(place: Any, rule: dict[str, Any]) -> None:
     client = place.client_id
-    refuse_hidden(rule, person("profiles:read", client_id=client), client)
+    with place.reading(person("profiles:read", client_id=client)) as work:
+        check_rule(work, rule)
     for permissions, at in ((("segments:write",), client), (("profiles:read",), place.other_id)):
-        with pytest.raises(Refusals) as caught:
-            refuse_hidden(rule, person(*permissions, client_id=at), client)
+        with place.reading(person(*permissions, client_id=at)) as work, pytest.raises(Refusals) as caught:
+            check_rule(work, rule)
         assert isinstance(caught.value.errors[0], Forbidden)
 
 

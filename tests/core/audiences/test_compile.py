@@ -12,8 +12,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from fairlead.audiences.checks import prepare_rule
 from fairlead.audiences.compile import MOST_JOINS, condition, members, statement
-from fairlead.audiences.model import ProfileTag, Score, Tag
+from fairlead.audiences.model import ProfileTag, Score, Segment, Tag
+from fairlead.audiences.segments import create_segment, find_segment, refresh_segment
+from fairlead.audiences.tags import create_tag
 from fairlead.customers.model import Profile
+from fairlead.errors import LimitReached, Refusals
 from fairlead.plugins.errors import Abort
 from fairlead.storage.scope import AgencyScope
 
@@ -153,6 +156,54 @@ def test_the_largest_rule_runs(place: Any, facts: Any) -> None:
         people = facts.people(work, 3)
         facts.event(work, people[0], "buy")
         assert sorted(work.session.scalars(members(work, rule))) == people
+
+
+def in_segments(work: Any, rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each rule made a segment, and a condition on it."""
+    known = work.session.scalar(sa.select(sa.func.count(Segment.id)))
+    names = [f"s{known + number}" for number in range(len(rules))]
+    for name, rule in zip(names, rules, strict=True):
+        create_segment(work, name, "", rule)
+    return [{"segment": {"name": name}} for name in names]
+
+
+def test_a_long_chain_of_opened_segments_runs(place: Any, facts: Any) -> None:
+    leaf = {"attribute": {"name": "k", "op": "eq", "value": "v"}}
+    with place.reading() as work:
+        (one, _) = facts.people(work, 1, attributes={"k": "v"}) + facts.people(work, 1)
+        opened = in_segments(work, [{"any": [leaf] * 240}] * 6)
+        assert work.session.scalars(members(work, {"any": opened})).all() == [one]
+        assert work.session.scalars(members(work, {"all": [leaf, {"all": opened}]})).all() == [one]
+
+
+def test_the_deepest_rule_with_its_segments_opened_runs(place: Any, facts: Any) -> None:
+    tag = [{"tag": {"name": "x"}}]
+    where = [{"property": "p", "op": "eq", "value": at} for at in range(200)]
+    deep: dict[str, Any] = {"order": {"where": where}}
+    other: dict[str, Any] = {"order": {}}
+    with place.reading() as work:
+        people = facts.people(work, 2)
+        create_tag(work, "x")
+        for width in (60, 60, 60, 60, 20, 20, 20, 20):
+            deep, other = {"none": [other, *tag * width, deep]}, {"none": [other]}
+        deep, other = in_segments(work, [deep, other])
+        for _ in range(2):
+            deep, other = {"none": [other, *tag * 100, deep]}, {"none": [other]}
+        (whole,) = in_segments(work, [deep])
+        name = whole["segment"]["name"]
+        assert refresh_segment(work, find_segment(work, name).id).head_count in (0, len(people))
+        with pytest.raises(Refusals, match="deeper than 10"):
+            create_segment(work, "deeper", "", {"any": [whole]})
+
+
+def test_segments_with_too_many_values_in_all_are_refused(place: Any) -> None:
+    leaf = {"attribute": {"name": "k", "op": "in", "value": [f"v{at}" for at in range(250)]}}
+    with place.reading() as work:
+        first, second = in_segments(work, [{"any": [leaf] * 40}, {"any": [leaf] * 40}])
+        with pytest.raises(Refusals, match="more than 20000 values") as caught:
+            create_segment(work, "both", "", {"any": [first, second]})
+        assert isinstance(caught.value.errors[0], LimitReached)
+        create_segment(work, "one", "", {"any": [first, leaf]})
 
 
 def test_many_aggregates_are_not_joined(place: Any, facts: Any) -> None:

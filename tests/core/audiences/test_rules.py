@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fairlead.audiences.rules import dump_rule, fields_of, parse_rule
+from fairlead.audiences.rules import dump_rule, parse_rule
 from fairlead.errors import Refusals
 
 TAG = {"tag": {"name": "vip"}}
@@ -62,13 +62,6 @@ def test_a_tree_cannot_be_changed() -> None:
     rule = parse_rule(TAG)
     with pytest.raises(Exception, match="frozen"):
         rule.tag = None  # type: ignore[assignment, union-attr]
-
-
-def test_the_fields_a_rule_touches_are_named() -> None:
-    assert fields_of(parse_rule(WHOLE)) == {
-        *("attribute.age", "attribute.城市", "attribute.region", "fact.cart", "order", "segment.buyers", "tag.vip"),
-        *("score.lead", "stage", "consent.marketing", "identity.phone", "bucket", "operator.odd_ids"),
-    }
 
 
 @pytest.mark.parametrize(

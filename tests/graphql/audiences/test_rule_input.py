@@ -77,7 +77,6 @@ MEANINGS: list[tuple[dict[str, Any], int]] = [
     ({"attribute": {"name": "gender", "op": "MISSING"}}, 3),
     ({"attribute": {"name": "vip", "op": "EQ", "value": True}}, 0),
     ({"consent": {"purpose": "marketing"}}, 0),
-    ({"stage": {"in": ["new"]}}, 0),
     ({"region": {"within": "44"}}, 0),
 ]
 
@@ -95,6 +94,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"none": []}, "none"),
     ({"tag": {"name": "unheard_of"}}, "tag name"),
     ({"bucket": {"salt": "s", "from": 5, "to": 5}}, "bucket"),
+    ({"stage": {"in": ["new"]}}, "stage in"),
     ({"operator": {"name": "unheard_of", "arguments": {}}}, "operator"),
     ({"all": [{"identity": {"kind": "a"}}, {"any": [{"fact": {"type": "no"}}]}]}, "all 1 any 0 fact type"),
 ]
