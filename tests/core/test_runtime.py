@@ -19,6 +19,7 @@ from fairlead.settings import Settings
 from fairlead.storage.crypto import KeyProblem, Keyring
 from fairlead.storage.scope import ScopeViolation
 from fairlead.work import Work
+from support.rows import jobs_of
 
 
 def busy() -> sa.exc.OperationalError:
@@ -30,7 +31,7 @@ def test_what_follows_comes_after_the_commit(runtime: Fairlead, agency: Any) -> 
 
     def look() -> None:
         with runtime.reading(agency.acme) as other:
-            seen.append(len(jobs.list_jobs(other)))
+            seen.append(len(jobs_of(other)))
 
     with runtime.work(agency.acme) as work:
         jobs.create_job(work, "test")
@@ -59,7 +60,7 @@ def test_reading_changes_nothing(runtime: Fairlead, agency: Any) -> None:
     with runtime.reading(agency.acme) as work:
         jobs.create_job(work, "test")
     with runtime.reading(agency.acme) as work:
-        assert jobs.list_jobs(work) == []
+        assert jobs_of(work) == []
 
 
 def test_agency_work_has_no_client_and_no_plugins(runtime: Fairlead, agency: Any) -> None:
@@ -81,7 +82,7 @@ def test_a_busy_database_is_tried_again(runtime: Fairlead, agency: Any, monkeypa
 
     assert runtime.run(agency.acme, work) == "done"
     with runtime.reading(agency.acme) as unit:
-        assert [job.id for job in jobs.list_jobs(unit)] == tries[-1:]
+        assert [job.id for job in jobs_of(unit)] == tries[-1:]
     assert b"fairlead_busy_retries_total 2.0" in runtime.metrics.render()
 
 

@@ -23,6 +23,7 @@ from fairlead.plugins.contracts.scoring import FloatArray, Scores
 from fairlead.plugins.errors import Abort
 from fairlead.plugins.manifest import Kind
 from fairlead.storage import bulk
+from fairlead.storage.locks import lock
 from fairlead.storage.types import to_millis
 from fairlead.work import Work
 
@@ -86,6 +87,7 @@ def _check(scheme: str, scores: Scores, count: int) -> None:
 
 
 def _store(work: Work, scheme: str, ids: IntArray, scores: Scores, *, everybody: bool) -> None:
+    lock(work.session, f"scores/{work.client_id}/{scheme}")
     old = sa.delete(Score).where(Score.scheme == scheme)
     quiet = {"synchronize_session": False}
     if everybody:

@@ -20,6 +20,7 @@ from fairlead.customers.model import Profile
 from fairlead.errors import Conflict, InvalidInput, NotFound
 from fairlead.governance.audit import record
 from fairlead.plugins.events import DomainEvent, EventType
+from fairlead.storage.locks import lock
 from fairlead.storage.types import MILLISECOND, to_millis
 from fairlead.work import Work
 
@@ -65,37 +66,12 @@ def find_segment(work: Work, name: str) -> Segment:
     return _one(work, Segment.name == name)
 
 
-def list_segments(
-    work: Work, *, first: int = 20, after_id: int | None = None, state: str | None = "active"
-) -> list[Segment]:
-    """Segments by id, above ``after_id`` (keyset); those of every state with ``None``."""
-    query = sa.select(Segment).order_by(Segment.id).limit(first)
-    if state is not None:
-        query = query.where(Segment.state == state)
-    if after_id is not None:
-        query = query.where(Segment.id > after_id)
-    return list(work.session.scalars(query))
-
-
 def list_members(work: Work, segment_id: int, *, first: int = 20, after_id: int | None = None) -> list[SegmentMember]:
     """Who is in the segment since its last refresh, by profile id, above ``after_id`` (keyset)."""
     query = sa.select(SegmentMember).where(SegmentMember.segment_id == segment_id)
     if after_id is not None:
         query = query.where(SegmentMember.profile_id > after_id)
     return list(work.session.scalars(query.order_by(SegmentMember.profile_id).limit(first)))
-
-
-def list_changes(
-    work: Work, segment_id: int, *, first: int = 20, before: tuple[dt.datetime, int] | None = None
-) -> list[SegmentChange]:
-    """Entries and exits, the newest first, before an instant and profile id (keyset)."""
-    query = sa.select(SegmentChange).where(SegmentChange.segment_id == segment_id)
-    if before is not None:
-        at, profile_id = before
-        earlier = sa.and_(SegmentChange.at == at, SegmentChange.profile_id < profile_id)
-        query = query.where(sa.or_(SegmentChange.at < at, earlier))
-    order = (SegmentChange.at.desc(), SegmentChange.profile_id.desc())
-    return list(work.session.scalars(query.order_by(*order).limit(first)))
 
 
 def may_count_few(work: Work) -> bool:
@@ -134,6 +110,7 @@ def explain_membership(work: Work, segment_id: int, profile_id: int) -> Verdict:
 def create_segment(work: Work, name: str, title: str, rule: Rule | Mapping[str, Any]) -> Segment:
     """A new, empty segment; :func:`refresh_segment` fills it. The name is its key in other rules and never changes."""
     name, title = check_name(name, "name"), check_name(title or name, "title")
+    _lock_names(work)
     if work.session.scalar(sa.select(Segment.id).where(Segment.name == name)) is not None:
         raise Conflict(f"there is a segment {name!r} already", path=("name",), next_step="choose another name")
     checked = dump_rule(check_rule(work, rule, segment=name).rule)
@@ -148,6 +125,7 @@ def update_segment(
     work: Work, segment_id: int, *, title: str | None = None, rule: Rule | Mapping[str, Any] | None = None
 ) -> Segment:
     """Change the title or the rule. Who is in it changes with the next refresh."""
+    _lock_names(work)
     segment = _active(work, segment_id)
     before = {"title": segment.title, "rule": segment.rule}
     if title is not None:
@@ -161,6 +139,7 @@ def update_segment(
 
 def archive_segment(work: Work, segment_id: int) -> Segment:
     """Take a segment out of use; its history stays. Refused while another segment's rule uses it."""
+    _lock_names(work)
     segment = _active(work, segment_id)
     others = work.session.execute(sa.select(Segment.name, Segment.rule).where(Segment.state == "active"))
     users = [other.name for other in others if segment.name in _used(other.rule)]
@@ -178,7 +157,7 @@ def refresh_segment(work: Work, segment_id: int) -> Refresh:
     The rule is evaluated once, for all active profiles. Entries and exits are written to the history, the members
     follow from it, in as many statements for a million people as for one. ``segment.refreshed`` is raised.
     """
-    segment = _active(work, segment_id, lock=True)
+    segment = _active(work, segment_id, for_update=True)
     at = work.now
     if segment.refreshed_at is not None and segment.refreshed_at >= at:
         # A history has one row per person and instant, so a second refresh in one millisecond takes the next.
@@ -233,6 +212,11 @@ def _constants(segment_id: int, at: dt.datetime) -> tuple[Any, Any]:
     )
 
 
+def _lock_names(work: Work) -> None:
+    """Which segments there are, and which use which, is changed by nobody else until the transaction ends."""
+    lock(work.session, f"segments/{work.client_id}")
+
+
 def _used(rule: Mapping[str, Any]) -> set[str]:
     return {test.name for _, key, test in leaves(parse_rule(rule)) if key == "segment"}
 
@@ -244,10 +228,10 @@ def _one(work: Work, *conditions: Any) -> Segment:
     return found
 
 
-def _active(work: Work, segment_id: int, *, lock: bool = False) -> Segment:
+def _active(work: Work, segment_id: int, *, for_update: bool = False) -> Segment:
     query = sa.select(Segment).where(Segment.id == segment_id).execution_options(populate_existing=True)
     work.session.flush()
-    found = work.session.scalars(query.with_for_update() if lock else query).one_or_none()
+    found = work.session.scalars(query.with_for_update() if for_update else query).one_or_none()
     if found is None:
         raise NotFound("there is no such segment", next_step="ask for the list of segments")
     if found.state != "active":

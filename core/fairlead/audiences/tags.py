@@ -16,6 +16,7 @@ from fairlead.audiences.sets import delete_selected, insert_selected
 from fairlead.customers.model import Profile
 from fairlead.errors import Conflict, InvalidInput, LimitReached, NotFound
 from fairlead.governance.audit import record
+from fairlead.storage.locks import lock
 from fairlead.storage.types import to_millis
 from fairlead.work import Work
 
@@ -31,14 +32,6 @@ def get_tag(work: Work, tag_id: int) -> Tag:
     return found
 
 
-def list_tags(work: Work, *, first: int = 20, after_id: int | None = None) -> list[Tag]:
-    """Tags by id, above ``after_id`` (keyset)."""
-    query = sa.select(Tag).order_by(Tag.id).limit(first)
-    if after_id is not None:
-        query = query.where(Tag.id > after_id)
-    return list(work.session.scalars(query))
-
-
 def create_tag(
     work: Work,
     name: str,
@@ -50,6 +43,7 @@ def create_tag(
 ) -> Tag:
     """A new tag, on level 2 when it has a parent. With a rule, :func:`refresh_tag` decides who has it."""
     name = check_name(name, "name")
+    lock(work.session, f"tags/{work.client_id}")
     if work.session.scalar(sa.select(Tag.id).where(Tag.name == name)) is not None:
         raise Conflict(f"there is a tag {name!r} already", path=("name",), next_step="choose another name")
     if parent_id is not None and get_tag(work, parent_id).level != 1:
@@ -78,7 +72,7 @@ def tag_profiles(
     rule: Rule | Mapping[str, Any] | None = None,
 ) -> int:
     """Put the tag on these active profiles, or on all for whom ``rule`` holds now; give how many did not have it."""
-    tag = get_tag(work, tag_id)
+    tag = _locked(work, tag_id)
     added = _put_on(work, tag, _people(work, profile_ids, rule), work.actor.actor[:40])
     record(work, "tag.put_on", "tag", tag.id, after={"people": added, "rule": _shown(rule)})
     return added
@@ -92,7 +86,7 @@ def untag_profiles(
     rule: Rule | Mapping[str, Any] | None = None,
 ) -> int:
     """Take the tag off these active profiles, or off all for whom ``rule`` holds now; give how many had it."""
-    tag = get_tag(work, tag_id)
+    tag = _locked(work, tag_id)
     people = _people(work, profile_ids, rule).with_only_columns(Profile.id.label("profile_id"))
     count = delete_selected(work, ProfileTag, ProfileTag.tag_id == tag.id, people=people)
     record(work, "tag.taken_off", "tag", tag.id, after={"people": count, "rule": _shown(rule)})
@@ -104,13 +98,21 @@ def refresh_tag(work: Work, tag_id: int) -> tuple[int, int]:
 
     Who got it by hand keeps it. Raise ``Conflict`` for a tag without a rule.
     """
-    tag = get_tag(work, tag_id)
+    tag = _locked(work, tag_id)
     if tag.rule is None:
         raise Conflict("the tag has no rule", next_step="put it on people by hand")
     by_rule = (ProfileTag.client_id == work.client_id, ProfileTag.tag_id == tag.id, ProfileTag.source == BY_RULE)
     lost = sa.except_(sa.select(ProfileTag.profile_id).where(*by_rule), members(work, tag.rule))
     taken = delete_selected(work, ProfileTag, *by_rule, people=lost)
-    return _put_on(work, tag, members(work, tag.rule), BY_RULE), taken
+    added = _put_on(work, tag, members(work, tag.rule), BY_RULE)
+    record(work, "tag.refreshed", "tag", tag.id, after={"added": added, "removed": taken})
+    return added, taken
+
+
+def _locked(work: Work, tag_id: int) -> Tag:
+    """The tag; who has it is changed by nobody else until the transaction ends."""
+    lock(work.session, f"tag/{tag_id}")
+    return get_tag(work, tag_id)
 
 
 def _people(work: Work, profile_ids: Sequence[int] | None, rule: Rule | Mapping[str, Any] | None) -> sa.Select[int]:

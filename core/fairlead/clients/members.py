@@ -66,11 +66,6 @@ def add_member(work: Work, agency_id: int, name: str, email: str, *, role: str, 
     return member
 
 
-def member_email(work: Work, member: Member) -> str:
-    """The member's address in clear; the caller must have checked ``members:read``."""
-    return work.vault.open(0, EMAIL, member.email)
-
-
 def get_member(work: Work, member_id: int) -> Member:
     """The member; raises ``NotFound``, also for a member of another agency than the actor's."""
     member = work.session.get(Member, member_id)
@@ -146,10 +141,12 @@ def disable_member(work: Work, member_id: int) -> Member:
 
 
 def enable_member(work: Work, member_id: int) -> Member:
-    """Let a disabled member in again."""
+    """Let a disabled member in again. Raises ``Conflict`` for one that was removed."""
     member = get_member(work, member_id)
     _lock(work, member.agency_id, None)
     _require_cover_of(work, member)
+    if member.state == "removed":
+        raise Conflict("the member was removed", next_step="add the person as a new member")
     if member.state == "disabled":
         member.state = "active"
         record(work, "member.enabled", "member", member.id, {"state": "disabled"}, {"state": "active"})
@@ -157,7 +154,7 @@ def enable_member(work: Work, member_id: int) -> Member:
 
 
 def remove_member(work: Work, member_id: int) -> None:
-    """Take all roles away, revoke all tokens and disable the member.
+    """Take all roles away, revoke all tokens and keep the member out for good.
 
     The row stays, since the audit log names it by id; name and address are erased.
     """
@@ -174,7 +171,7 @@ def remove_member(work: Work, member_id: int) -> None:
         .execution_options(synchronize_session="fetch")
     )
     gone = f"removed-{member.id}"
-    member.state, member.name = "disabled", "removed"
+    member.state, member.name = "removed", "removed"
     member.email = work.vault.seal(0, EMAIL, gone)
     member.email_blind = work.vault.blind(0, EMAIL, gone)
     record(work, "member.removed", "member", member.id, {"state": "active"}, {"state": "removed"})

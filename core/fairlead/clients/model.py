@@ -42,7 +42,7 @@ class Member(AgencyOnly, Base):
     __tablename__ = "member"
     __table_args__ = (
         sa.UniqueConstraint("agency_id", "email_blind"),
-        sa.CheckConstraint("state IN ('active', 'disabled')", name="state"),
+        sa.CheckConstraint("state IN ('active', 'disabled', 'removed')", name="state"),
     )
     id: Mapped[Id]
     agency_id: Mapped[Ref] = mapped_column(sa.ForeignKey("agency.id"))

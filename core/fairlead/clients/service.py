@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from fairlead.clients.model import Agency, Client
 from fairlead.errors import Conflict, DomainError, InvalidInput, NotFound, Refusals
+from fairlead.facts.model import Order
 from fairlead.governance.audit import record, snapshot
 from fairlead.plugins.events import DomainEvent
 from fairlead.storage.locks import lock
@@ -98,10 +99,21 @@ def create_client(
 def update_client(
     work: Work, client_id: int, *, name: str | None = None, zone: str | None = None, currency: str | None = None
 ) -> Client:
-    """Change what is given; the slug never changes. The currency is fixed once orders are there, so say it early."""
+    """Change what is given; the slug never changes.
+
+    Raises ``Conflict`` for another currency once there are orders, since answers are given in the client's currency.
+    """
     work.actor.require("clients:write", client_id)
     _check(name=name, zone=zone, currency=currency)
     client = get_client(work.session, client_id)
+    if currency not in (None, client.currency) and work.session.scalar(
+        sa.select(Order.id).where(Order.client_id == client_id).limit(1)
+    ):
+        raise Conflict(
+            "the client has orders, so its currency stays",
+            path=("currency",),
+            next_step="create another client for another currency",
+        )
     before = snapshot(client, *_COLUMNS)
     client.name = client.name if name is None else name.strip()
     client.zone = client.zone if zone is None else zone

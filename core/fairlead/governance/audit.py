@@ -111,26 +111,6 @@ def digest(entry: AuditEntry) -> bytes:
 # -- reading --------------------------------------------------------------------------------------------------------
 
 
-def list_entries(
-    work: Work,
-    *,
-    client_id: int | None = None,
-    first: int = 20,
-    before_number: int | None = None,
-    object_type: str | None = None,
-    object_id: str | None = None,
-) -> list[AuditEntry]:
-    """The newest entries first, below ``before_number`` (keyset); of one object if named."""
-    query = sa.select(AuditEntry).where(AuditEntry.client_id == _chain(work.session, client_id))
-    if before_number is not None:
-        query = query.where(AuditEntry.number < before_number)
-    if object_type is not None:
-        query = query.where(AuditEntry.object_type == object_type)
-    if object_id is not None:
-        query = query.where(AuditEntry.object_id == object_id)
-    return list(work.session.scalars(query.order_by(AuditEntry.number.desc()).limit(first)))
-
-
 def chains(session: ScopedSession) -> list[int]:
     """Client ids of all chains (0 is the agency's); needs an agency-wide session."""
     heads = set(session.scalars(sa.select(AuditHead.client_id)))

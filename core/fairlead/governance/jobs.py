@@ -62,25 +62,6 @@ def get_job(work: Work, job_id: int) -> Job:
     return job
 
 
-def list_jobs(
-    work: Work,
-    *,
-    first: int = 20,
-    before_id: int | None = None,
-    kind: str | None = None,
-    states: Collection[str] = (),
-) -> list[Job]:
-    """The newest jobs first, below ``before_id`` (keyset)."""
-    query = sa.select(Job).order_by(Job.id.desc()).limit(first)
-    if before_id is not None:
-        query = query.where(Job.id < before_id)
-    if kind is not None:
-        query = query.where(Job.kind == kind)
-    if states:
-        query = query.where(Job.state.in_(tuple(states)))
-    return list(work.session.scalars(query))
-
-
 def forgotten_jobs(
     work: Work, before: dt.datetime, *, first: int, after_id: int = 0
 ) -> list[tuple[int, int, str, dict[str, Any]]]:

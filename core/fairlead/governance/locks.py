@@ -17,7 +17,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from fairlead.errors import Conflict
-from fairlead.storage.database import Database
+from fairlead.storage.database import Database, is_busy
+
+LOCK_NOT_AVAILABLE = "55P03"
 
 
 class Held(Conflict):
@@ -82,6 +84,8 @@ class NamedLocks:
             try:
                 connection.execute("BEGIN EXCLUSIVE")
             except sqlite3.OperationalError as error:
+                if not is_busy(error):
+                    raise
                 raise self._held() from error
             yield
         finally:
@@ -99,6 +103,8 @@ class NamedLocks:
                 try:
                     connection.execute(sa.text("SELECT pg_advisory_lock(:number)"), {"number": number})
                 except sa.exc.OperationalError as error:
+                    if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                        raise
                     raise self._held() from error
             elif not connection.scalar(sa.text("SELECT pg_try_advisory_lock(:number)"), {"number": number}):
                 raise self._held()

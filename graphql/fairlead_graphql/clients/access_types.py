@@ -29,7 +29,7 @@ class Member(Node):
 
     name: str = strawberry.field(description="Name of the member.")
     email: str = strawberry.field(description="E-mail address with most of it hidden.")
-    state: str = strawberry.field(description="active, or disabled when no token of theirs is accepted.")
+    state: str = strawberry.field(description="active, or disabled or removed when no token of theirs is accepted.")
     created_at: dt.datetime = strawberry.field(description="When the member was added.")
     memberships: list[Membership] = rows(
         MOST, "Roles, those at the agency first. Seen from one client: only those there and at the agency."

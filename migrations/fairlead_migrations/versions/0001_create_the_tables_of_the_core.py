@@ -714,7 +714,7 @@ def upgrade() -> None:
         sa.Column("email_blind", sa.LargeBinary(length=16), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("state IN ('active', 'disabled')", name=op.f("ck_member_state")),
+        sa.CheckConstraint("state IN ('active', 'disabled', 'removed')", name=op.f("ck_member_state")),
         sa.ForeignKeyConstraint(["agency_id"], ["agency.id"], name=op.f("fk_member_agency_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_member")),
         sa.UniqueConstraint("agency_id", "email_blind", name=op.f("uq_member_agency_id_email_blind")),

@@ -9,7 +9,6 @@ import pytest
 from fairlead.channels import service
 from fairlead.channels.checks import check_account
 from fairlead.errors import NotFound
-from fairlead.governance import audit
 from fairlead.plugins.contracts.channel import ChannelContext, Health, HealthState
 from fairlead.plugins.errors import (
     Abort,
@@ -24,6 +23,7 @@ from fairlead.plugins.errors import (
 from fairlead.plugins.events import EventType
 from fairlead.runtime import Fairlead
 from fairlead.storage.session import ScopedSession
+from support.rows import audit_entries
 
 
 def raising(error: Exception) -> Any:
@@ -74,7 +74,7 @@ def test_a_failed_account_recovers_and_plugins_hear_both(
     types = [event.type for event in plugin.events]
     assert types == ["plugins.changed", EventType.ACCOUNT_FAILED, EventType.ACCOUNT_RECOVERED]
     with runtime.reading(acme) as work:
-        actions = [entry.action for entry in audit.list_entries(work, object_type="channel_account")]
+        actions = [entry.action for entry in audit_entries(work, object_type="channel_account")]
     assert actions == ["channel_account.recovered", "channel_account.failed", "channel_account.connected"]
 
 

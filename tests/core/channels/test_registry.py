@@ -10,10 +10,10 @@ from fairlead.channels import service
 from fairlead.channels.model import ChannelAccount
 from fairlead.clients import plugin_sets
 from fairlead.errors import Conflict, Forbidden, NotFound, PluginOff, Refusals
-from fairlead.governance import audit
 from fairlead.governance.permissions import READS, Principal
 from fairlead.runtime import Fairlead
 from fairlead.storage.crypto import KeyProblem
+from support.rows import audit_entries
 
 SECRET = "t0-s3cr3t"
 
@@ -31,7 +31,7 @@ def test_secrets_are_sealed_and_never_shown(runtime: Fairlead, acme: int, accoun
     with runtime.reading(acme) as work:
         shown = service.show_account_settings(work, row)
         assert shown == {"shop": "s1", "token": {"set": True}, "refresh_token": {"set": False}}
-        assert SECRET not in repr([(entry.before, entry.after) for entry in audit.list_entries(work)])
+        assert SECRET not in repr([(entry.before, entry.after) for entry in audit_entries(work)])
 
 
 def test_settings_must_please_the_plugin(runtime: Fairlead, acme: int) -> None:
@@ -67,7 +67,7 @@ def test_a_secret_that_is_left_out_stays(runtime: Fairlead, acme: int, account: 
         service.update_account(work, account, settings={"shop": "s9", "token": "t1"})
     with runtime.reading(acme) as work:
         assert service.account_secrets(work, service.get_account(work, account)) == {"token": "t1"}
-        newest = audit.list_entries(work, first=1)[0].after
+        newest = audit_entries(work)[0].after
         assert newest is not None
         assert newest["settings_changed"] == ["sealed part"]
 

@@ -12,9 +12,9 @@ from fairlead.clients import members, tokens
 from fairlead.clients.access import access_of
 from fairlead.clients.model import Member, Membership
 from fairlead.errors import Conflict, Forbidden, InvalidInput, NotFound
-from fairlead.governance import audit
 from fairlead.governance.permissions import PERMISSIONS, ROLES, Principal
 from fairlead.runtime import Fairlead
+from support.rows import address_of, audit_entries
 
 
 def add(runtime: Fairlead, agency: Any, name: str, role: str, client: int | None = None) -> int:
@@ -35,10 +35,10 @@ def test_addresses_are_sealed_and_found_without_regard_to_case(runtime: Fairlead
     with runtime.agency_work("test") as work:
         row = members.get_member(work, member)
         assert b"wang" not in bytes(row.email)
-        assert members.member_email(work, row) == "wang@example.com"
+        assert address_of(work, row) == "wang@example.com"
         with pytest.raises(Conflict):
             members.add_member(work, agency.id, "Other", " WANG@Example.com ", role="analyst")
-        entries = audit.list_entries(work, object_type="member")
+        entries = audit_entries(work, object_type="member")
         assert "wang" not in repr([(entry.before, entry.after) for entry in entries])
 
 
@@ -189,10 +189,12 @@ def test_a_removed_member_leaves_no_name_and_no_way_in(runtime: Fairlead, agency
         members.remove_member(work, gone)
         row = members.get_member(work, gone)
         assert row.name == "removed"
-        assert "gone" not in members.member_email(work, row)
+        assert "gone" not in address_of(work, row)
         assert members.memberships_of(work, gone) == []
     assert not isinstance(runtime.authenticate(secret), Principal)
     assert add(runtime, agency, "gone", "analyst") != gone
+    with runtime.agency_work("test") as work, pytest.raises(Conflict, match="removed"):
+        members.enable_member(work, gone)
 
 
 def test_custom_roles_are_sets_of_known_permissions(runtime: Fairlead, agency: Any) -> None:

@@ -11,10 +11,10 @@ from pydantic import BaseModel, Field, SecretStr
 from fairlead.clients import plugin_sets
 from fairlead.clients.model import PluginSettings
 from fairlead.errors import Forbidden, NotFound, PluginOff, Refusals
-from fairlead.governance import audit
 from fairlead.governance.permissions import READS, Principal
 from fairlead.plugins import ADDRESS, Kind, Manifest, Title, hookimpl
 from fairlead.runtime import Fairlead
+from support.rows import audit_entries
 
 SECRET = "hook-s3cr3t"
 
@@ -87,7 +87,7 @@ def test_switching_off_holds_at_once(runtime: Fairlead, agency: Any) -> None:
     with runtime.reading(agency.acme) as work:
         with pytest.raises(PluginOff):
             work.plugins.notifier("bell")
-        entry = audit.list_entries(work, first=1)[0]
+        entry = audit_entries(work)[0]
     assert (entry.action, entry.object_id, entry.after) == ("plugin.switched", "bell", {"enabled": False})
 
 
@@ -155,7 +155,7 @@ def test_settings_are_checked_sealed_and_never_shown(runtime: Fairlead, agency: 
         assert again == {"room": "b", "key": {"set": True}}
         settings = plugin_sets.settings_of(work, Kind.NOTIFIER, "bell")
         assert (settings.room, settings.key.get_secret_value()) == ("b", SECRET)
-        texts = repr([(entry.before, entry.after) for entry in audit.list_entries(work)])
+        texts = repr([(entry.before, entry.after) for entry in audit_entries(work)])
         assert SECRET not in texts
         assert "sealed_part_changed" in texts
 

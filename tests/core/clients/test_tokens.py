@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from fairlead.clients import members, tokens
 from fairlead.clients.model import ApiToken
 from fairlead.errors import Conflict, Forbidden, InvalidInput, NotFound
-from fairlead.governance import audit
 from fairlead.governance.permissions import PERMISSIONS, READS, ROLES, Anonymous, Principal
 from fairlead.runtime import Fairlead
 from fairlead.testing.fakes import FakeClock
+from support.rows import audit_entries
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_token_has_256_bits_and_is_kept_as_its_hash(runtime: Fairlead, admin: 
         assert row is not None
         assert bytes(row.digest) == hashlib.sha256(issued.secret.encode()).digest()
         assert issued.secret not in repr([getattr(row, column.key) for column in sa.inspect(ApiToken).columns])
-        entry = audit.list_entries(work, object_type="api_token")[0]
+        entry = audit_entries(work, object_type="api_token")[0]
         assert issued.secret[3:20] not in repr(entry.after)
 
 

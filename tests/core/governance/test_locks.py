@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +35,18 @@ def test_it_is_held_once_and_free_again(database: Database) -> None:
         pass
     one.close()
     two.close()
+
+
+def test_a_lock_that_cannot_be_asked_for_is_not_called_held(database: Database) -> None:
+    locks = NamedLocks(database)
+    if not database.is_sqlite:
+        pytest.skip("the locks of PostgreSQL are no files")
+    with locks.hold("x"):
+        pass
+    (file,) = Path(f"{database.url.database}-locks").iterdir()
+    Path(f"{file}-journal").mkdir()
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"), locks.hold("x"):
+        pass
 
 
 def test_a_waiter_gets_it_in_time(database: Database) -> None:

@@ -14,6 +14,7 @@ from fairlead.governance.secrets import open_object, seal_object
 from fairlead.runtime import Fairlead
 from fairlead.storage.crypto import KeyProblem, Keyring, Vault
 from fairlead.storage.types import Sealed
+from support.rows import address_of
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_all_values_move_to_the_active_key(runtime: Fairlead, agency: Any, peopl
     assert names(runtime, agency.acme) == [f"人{number}" for number in range(5)]
     assert names(runtime, agency.bolt) == ["人0", "人1"]
     with runtime.agency_reading("test") as work:
-        assert members.member_email(work, members.get_member(work, people)) == "root@example.com"
+        assert address_of(work, members.get_member(work, people)) == "root@example.com"
 
 
 def test_a_broken_rotation_is_run_again(

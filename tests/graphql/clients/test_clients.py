@@ -73,6 +73,16 @@ def test_what_is_left_out_stays(world: Any) -> None:
     }
 
 
+def test_the_currency_stays_once_there_are_orders(world: Any) -> None:
+    same = world.data("admin@acme", UPDATE, input={"client": "acme", "currency": "CNY"})
+    assert same["updateClient"]["errors"] == []
+    refused = world.data("admin@acme", UPDATE, input={"client": "acme", "currency": "USD"})["updateClient"]
+    assert [(error["code"], error["path"]) for error in refused["errors"]] == [("CONFLICT", ["currency"])]
+    world.data("admin", CREATE, input={"slug": "fresh", "name": "Fresh"})
+    changed = world.data("admin", UPDATE, input={"client": "fresh", "currency": "USD"})["updateClient"]
+    assert (changed["client"]["currency"], changed["errors"]) == ("USD", [])
+
+
 def test_an_archived_client_can_be_read_and_not_changed(world: Any) -> None:
     archived = world.data("admin", ARCHIVE, input={"client": "acme"})["archiveClient"]
     assert archived == {"client": {"slug": "acme", "state": "archived"}, "errors": []}

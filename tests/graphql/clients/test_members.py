@@ -118,7 +118,7 @@ def test_a_disabled_member_is_out_until_enabled(world: Any) -> None:
 def test_a_removed_member_has_no_name_and_no_token_any_more(world: Any) -> None:
     who = {"memberId": world.gid("Member", world.members["analyst@acme"])}
     removed = world.data("admin", REMOVE, input=who)["removeMember"]["member"]
-    assert (removed["name"], removed["memberships"], removed["state"]) == ("removed", [], "disabled")
+    assert (removed["name"], removed["memberships"], removed["state"]) == ("removed", [], "removed")
     assert world.codes("analyst@acme", VIEWER) == ["UNAUTHENTICATED"]
 
 
