@@ -14,7 +14,11 @@ ACTIVE = "state = 'active'"
 
 
 class Journey(Tenant, Base):
-    """A named journey; ``current_version_id`` is the one new people enter."""
+    """A named journey; ``current_version_id`` is the one new people enter.
+
+    ``listening_since`` and ``trigger_cursor`` say from when its trigger counts and up to where it was read: an instant
+    in epoch milliseconds for a segment, an id for an event.
+    """
 
     __tablename__ = "journey"
     __table_args__ = (
@@ -30,6 +34,7 @@ class Journey(Tenant, Base):
     trigger_cursor: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     created_at: Mapped[dt.datetime]
     activated_at: Mapped[dt.datetime | None]
+    listening_since: Mapped[dt.datetime | None]
     changed_at: Mapped[dt.datetime]
 
 

@@ -22,6 +22,7 @@ from fairlead.work import Work
 VERSION = "1.0"
 STAY = -1
 MINUTE = 60_000
+LONGEST_DAYS = 3650
 
 
 def _manifest(
@@ -56,9 +57,9 @@ class EventTriggerSettings(_Settings):
 class WaitSettings(_Settings):
     """A span of time, the sum of its parts."""
 
-    minutes: int = Field(default=0, ge=0)
-    hours: int = Field(default=0, ge=0)
-    days: int = Field(default=0, ge=0, le=3650)
+    minutes: int = Field(default=0, ge=0, le=LONGEST_DAYS * 24 * 60)
+    hours: int = Field(default=0, ge=0, le=LONGEST_DAYS * 24)
+    days: int = Field(default=0, ge=0, le=LONGEST_DAYS)
 
     @property
     def millis(self) -> int:

@@ -11,10 +11,11 @@ from fairlead.errors import Conflict, InvalidInput, NotFound
 from fairlead.governance.audit import record
 from fairlead.journeys.graph import Graph, parse_graph
 from fairlead.journeys.model import Enrolment, Journey, JourneyVersion
-from fairlead.journeys.triggers import enrol, start_triggers
+from fairlead.journeys.triggers import enrol, start_triggers, trigger_of
 from fairlead.journeys.validation import check_graph
 from fairlead.messaging.outbox import release_paused
 from fairlead.plugins.events import DomainEvent, EventType
+from fairlead.storage.locks import lock
 from fairlead.work import Work
 
 
@@ -23,6 +24,7 @@ def create_journey(work: Work, name: str, title: str, graph: Mapping[str, Any] |
     name = name.strip()
     if not name or len(name) > 80:
         raise InvalidInput("a journey's name has 1 to 80 characters", path=("name",))
+    lock(work.session, f"journeys/{work.client_id}")
     if work.session.scalars(sa.select(Journey.id).where(Journey.name == name)).first() is not None:
         raise Conflict(f"there is a journey {name!r} already", path=("name",), next_step="choose another name")
     journey = Journey(
@@ -37,12 +39,19 @@ def create_journey(work: Work, name: str, title: str, graph: Mapping[str, Any] |
 
 
 def save_version(work: Work, journey_id: int, graph: Mapping[str, Any] | Graph) -> JourneyVersion:
-    """A new version. Who is under way stays on theirs; an active journey lets new people into the new one at once."""
-    journey = get_journey(work, journey_id)
+    """A new version. Who is under way stays on theirs; an active journey lets new people into the new one at once.
+
+    Another trigger counts from now on, as if the journey were activated: what happened before brings nobody in.
+    """
+    journey = _locked(work, journey_id)
     if journey.state == "archived":
         raise Conflict("an archived journey takes no new version", path=("journeyId",))
+    replaced = work.session.get_one(JourneyVersion, journey.current_version_id)
     version = _add_version(work, journey, graph)
     before, journey.current_version_id, journey.changed_at = journey.current_version_id, version.id, work.now
+    drawn = parse_graph(version.graph)
+    if journey.state != "draft" and _trigger(drawn) != _trigger(parse_graph(replaced.graph)):
+        start_triggers(work, journey, version, drawn)
     record(
         work,
         "journey.version",
@@ -64,7 +73,7 @@ def get_journey(work: Work, journey_id: int) -> Journey:
 
 def activate_journey(work: Work, journey_id: int) -> Journey:
     """Let people in and move them. The graph is checked again: plugins, segments and templates may have changed."""
-    journey = get_journey(work, journey_id)
+    journey = _locked(work, journey_id)
     if journey.state not in ("draft", "paused"):
         raise Conflict(f"the journey is {journey.state}", path=("journeyId",))
     version = work.session.get_one(JourneyVersion, journey.current_version_id)
@@ -92,7 +101,7 @@ def activate_journey(work: Work, journey_id: int) -> Journey:
 
 def pause_journey(work: Work, journey_id: int) -> Journey:
     """Stop moving people and sending their messages; everybody keeps their place and queued messages keep theirs."""
-    journey = get_journey(work, journey_id)
+    journey = _locked(work, journey_id)
     if journey.state != "active":
         raise Conflict(f"the journey is {journey.state}", path=("journeyId",))
     journey.state, journey.changed_at = "paused", work.now
@@ -103,7 +112,7 @@ def pause_journey(work: Work, journey_id: int) -> Journey:
 
 def archive_journey(work: Work, journey_id: int) -> Journey:
     """End the journey for good: whoever is under way leaves it, and what is queued is refused when it would leave."""
-    journey = get_journey(work, journey_id)
+    journey = _locked(work, journey_id)
     if journey.state == "archived":
         raise Conflict("the journey is archived already", path=("journeyId",))
     before, journey.state, journey.changed_at = journey.state, "archived", work.now
@@ -120,7 +129,7 @@ def archive_journey(work: Work, journey_id: int) -> Journey:
 
 def enrol_profiles(work: Work, journey_id: int, profile_ids: list[int]) -> int:
     """Put people into an active journey by hand; those whom the re-entry policy keeps out are passed over."""
-    journey = get_journey(work, journey_id)
+    journey = _locked(work, journey_id)
     if journey.state != "active":
         raise Conflict(f"the journey is {journey.state}", path=("journeyId",), next_step="activate it first")
     version = work.session.get_one(JourneyVersion, journey.current_version_id)
@@ -138,6 +147,21 @@ def node_counts(work: Work, version_id: int) -> list[tuple[int, str, int, int]]:
         .order_by(Enrolment.node, Enrolment.state)
     )
     return [(node, state, people, reached) for node, state, people, reached in rows]
+
+
+def _locked(work: Work, journey_id: int) -> Journey:
+    """The journey as it is now; nobody else changes it until the transaction ends. Raises ``NotFound``."""
+    work.session.flush()
+    query = sa.select(Journey).where(Journey.id == journey_id).with_for_update()
+    journey = work.session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
+    if journey is None:
+        raise NotFound("there is no such journey", path=("journeyId",))
+    return journey
+
+
+def _trigger(graph: Graph) -> tuple[str, dict[str, Any]]:
+    node = trigger_of(graph)
+    return node.kind, dict(node.settings)
 
 
 def _add_version(work: Work, journey: Journey, graph: Mapping[str, Any] | Graph) -> JourneyVersion:

@@ -13,7 +13,7 @@ from fairlead.audiences.model import Segment, SegmentChange, SegmentMember
 from fairlead.customers.model import Profile
 from fairlead.facts import codes
 from fairlead.facts.model import Event
-from fairlead.journeys.graph import Graph, parse_graph
+from fairlead.journeys.graph import Graph, Node, parse_graph
 from fairlead.journeys.model import Enrolment, Journey, JourneyVersion
 from fairlead.journeys.nodes import TRIGGERS, EventTriggerSettings, SegmentTriggerSettings
 from fairlead.storage import bulk, ids
@@ -103,13 +103,19 @@ def _allowed(work: Work, journey: Journey, graph: Graph, people: set[int]) -> se
     )
 
 
+def trigger_of(graph: Graph) -> Node:
+    """The node where people come in."""
+    return next(node for node in graph.nodes if node.kind in TRIGGERS)
+
+
 def start_triggers(work: Work, journey: Journey, version: JourneyVersion, graph: Graph) -> int:
-    """When a journey becomes active: take in who is in its segment now, and remember from where events count."""
-    trigger = next(node for node in graph.nodes if node.kind in TRIGGERS)
+    """When a trigger begins to count: take in who is in its segment now, and remember from where it is read."""
+    trigger = trigger_of(graph)
+    journey.listening_since = work.now
     if trigger.kind == "trigger_segment":
-        # A refresh in progress holds this row: its changes are either members now or later than the cursor.
-        segment_id = _segment_id(work, SegmentTriggerSettings.model_validate(trigger.settings).segment, lock=True)
-        journey.trigger_cursor = to_millis(work.now)
+        # A refresh in progress holds this row, so its changes are either members now or later than the last refresh.
+        wanted = SegmentTriggerSettings.model_validate(trigger.settings).segment
+        segment_id, journey.trigger_cursor = _segment(work, wanted, for_update=True)
         people = work.session.scalars(
             sa.select(SegmentMember.profile_id)
             .where(SegmentMember.segment_id == segment_id)
@@ -129,10 +135,11 @@ def take_in(work: Work) -> int:
         .join(JourneyVersion, JourneyVersion.id == Journey.current_version_id)
         .where(Journey.state == "active")
         .order_by(Journey.id)
+        .with_for_update(of=Journey)
     ).all()
     for journey, version in rows:
         graph = parse_graph(version.graph)
-        trigger = next(node for node in graph.nodes if node.kind in TRIGGERS)
+        trigger = trigger_of(graph)
         if trigger.kind == "trigger_segment":
             entered += _from_segment(
                 work, journey, version, graph, SegmentTriggerSettings.model_validate(trigger.settings)
@@ -144,9 +151,11 @@ def take_in(work: Work) -> int:
     return entered
 
 
-def _segment_id(work: Work, name: str, *, lock: bool = False) -> int | None:
-    query = sa.select(Segment.id).where(Segment.name == name)
-    return work.session.scalar(query.with_for_update() if lock else query)
+def _segment(work: Work, name: str, *, for_update: bool = False) -> tuple[int | None, int]:
+    """The segment's id, and its last refresh in epoch milliseconds, 0 for none."""
+    query = sa.select(Segment.id, Segment.refreshed_at).where(Segment.name == name)
+    row = work.session.execute(query.with_for_update() if for_update else query).one_or_none()
+    return (None, 0) if row is None else (row.id, to_millis(row.refreshed_at) if row.refreshed_at else 0)
 
 
 def _under_way(journey: Journey, profile_id: Any, at: Any) -> sa.ColumnElement[bool]:
@@ -159,18 +168,24 @@ def _under_way(journey: Journey, profile_id: Any, at: Any) -> sa.ColumnElement[b
 def _from_segment(
     work: Work, journey: Journey, version: JourneyVersion, graph: Graph, settings: SegmentTriggerSettings
 ) -> int:
-    segment_id = _segment_id(work, settings.segment)
+    # Refreshes of a segment take turns and each has a later instant, so what was read once is complete.
+    segment_id, refreshed = _segment(work, settings.segment)
+    if refreshed <= journey.trigger_cursor:
+        return 0
+    at = sa.type_coerce(SegmentChange.at, sa.BigInteger)
     changes = work.session.execute(
-        sa.select(SegmentChange.profile_id, SegmentChange.at).where(
+        sa.select(SegmentChange.profile_id, SegmentChange.at)
+        .where(
             SegmentChange.segment_id == segment_id,
             SegmentChange.entered.is_(True),
-            sa.type_coerce(SegmentChange.at, sa.BigInteger) >= journey.trigger_cursor,
+            at > journey.trigger_cursor,
+            at <= refreshed,
             ~_under_way(journey, SegmentChange.profile_id, SegmentChange.at),
+            *_late_enough(journey, graph, SegmentChange.profile_id, SegmentChange.at),
         )
+        .order_by(SegmentChange.at)
     ).all()
-    if not changes:
-        return 0
-    journey.trigger_cursor = max(to_millis(at) for _, at in changes)
+    journey.trigger_cursor = refreshed
     return enrol(
         work,
         journey,
@@ -181,16 +196,14 @@ def _from_segment(
     )
 
 
-def _late_enough(journey: Journey, graph: Graph) -> list[sa.ColumnElement[bool]]:
-    """Re-entry is judged by when the event happened: one that was too early once stays too early."""
+def _late_enough(journey: Journey, graph: Graph, profile_id: Any, at: Any) -> list[sa.ColumnElement[bool]]:
+    """Re-entry is judged by when the reason for it came up: one that was too early once stays too early."""
     if graph.reentry.policy != "after":
         return []
-    earliest = sa.type_coerce(Event.at, sa.BigInteger) - graph.reentry.days * DAY
+    earliest = sa.type_coerce(at, sa.BigInteger) - graph.reentry.days * DAY
     entered = sa.type_coerce(Enrolment.enrolled_at, sa.BigInteger)
     return [
-        ~sa.exists().where(
-            Enrolment.journey_id == journey.id, Enrolment.profile_id == Event.profile_id, entered > earliest
-        )
+        ~sa.exists().where(Enrolment.journey_id == journey.id, Enrolment.profile_id == profile_id, entered > earliest)
     ]
 
 
@@ -206,9 +219,9 @@ def _from_events(
             Event.id > max(journey.trigger_cursor - OVERLAP, 0),
             Event.type_code == code,
             Event.profile_id.is_not(None),
-            Event.at >= journey.activated_at,
+            Event.at >= journey.listening_since,
             ~_under_way(journey, Event.profile_id, Event.at),
-            *_late_enough(journey, graph),
+            *_late_enough(journey, graph, Event.profile_id, Event.at),
         )
         .order_by(Event.id)
     ).all()

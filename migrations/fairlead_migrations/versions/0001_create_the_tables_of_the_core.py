@@ -339,6 +339,7 @@ def upgrade() -> None:
         sa.Column("trigger_cursor", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("activated_at", sa.BigInteger(), nullable=True),
+        sa.Column("listening_since", sa.BigInteger(), nullable=True),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("state IN ('draft', 'active', 'paused', 'archived')", name=op.f("ck_journey_state")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_journey")),
