@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio.to_thread
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -23,6 +24,7 @@ from fairlead.workflows import build_engine
 from fairlead_graphql.context import Context
 from fairlead_graphql.door import ANONYMOUS, GraphiQL, GraphQLDoor, TrustedDocuments, middleware
 from fairlead_graphql.door.limits import Limits
+from fairlead_graphql.measured import CountedRequests
 from fairlead_graphql.routes import routes
 from fairlead_graphql.schema import build_schema
 
@@ -78,15 +80,19 @@ def build_app(runtime: Fairlead, *, own: bool = False) -> Starlette:
                 await anyio.to_thread.run_sync(runtime.close)
 
     page = GraphiQL(enabled=settings.graphiql, endpoint="/graphql")
+    served = [
+        *page.routes(),
+        *([Route("/", _to_graphiql)] if settings.graphiql else []),
+        Route("/graphql", door),
+        WebSocketRoute("/graphql", door),
+        *routes(runtime),
+    ]
     app = Starlette(
-        routes=[
-            *page.routes(),
-            *([Route("/", _to_graphiql)] if settings.graphiql else []),
-            Route("/graphql", door),
-            WebSocketRoute("/graphql", door),
-            *routes(runtime),
+        routes=served,
+        middleware=[
+            Middleware(CountedRequests, metrics=runtime.metrics, routes=served),
+            *middleware(allowed_hosts=settings.trusted_hosts, cors_origins=settings.cors_origins),
         ],
-        middleware=middleware(allowed_hosts=settings.trusted_hosts, cors_origins=settings.cors_origins),
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False

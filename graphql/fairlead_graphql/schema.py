@@ -24,6 +24,7 @@ from fairlead_graphql.governance.subscriptions import GovernanceSubscription
 from fairlead_graphql.insights.mutations import InsightsMutation
 from fairlead_graphql.journeys.mutations import JourneysMutation
 from fairlead_graphql.journeys.subscriptions import JourneysSubscription
+from fairlead_graphql.measured import CountedOperations
 from fairlead_graphql.messaging.mutations import MessagingMutation
 from fairlead_graphql.nodes import NodesQuery
 from fairlead_graphql.plugin_fields import add_plugin_fields
@@ -71,6 +72,7 @@ def build_schema(plugins: Plugins | None = None, limits: Limits | None = None, *
         limits=limits or Limits(),
         public_fields=PUBLIC_FIELDS,
         types=types,
+        extensions=[CountedOperations],
         config=StrawberryConfig(scalar_map={RuleValue: RULE_VALUE}),
         **more,
     )

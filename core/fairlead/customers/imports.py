@@ -183,7 +183,10 @@ def import_file(
             summary.encoding = table.encoding
             for numbers, rows in _chunks(table):
                 stored = partial(_store_chunk, mapping, table.header, numbers, rows, digest, summary)
-                summary = runtime.run(client, stored, actor=actor)
+                before, summary = summary, runtime.run(client, stored, actor=actor)
+                for result in ("accepted", "known", "rejected"):
+                    rows_more = getattr(summary, result) - getattr(before, result)
+                    runtime.metrics.imported_rows.labels(result).inc(rows_more)
                 if progress:
                     progress(summary.read, total)
     except Exception as error:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -61,11 +61,14 @@ class Dispatched:
     unknown: int = 0
     batches: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    reached: Callable[[str], None] = field(default=lambda state: None, repr=False, compare=False)
+    """Is told the state of each message."""
 
     def add(self, changes: Mapping[int, tuple[str, str]], queued: str) -> None:
         """Count messages by the state each came to; ``queued`` says whether those still waiting were delayed or failed
         a try (``retried``)."""
         for state, reason in changes.values():
+            self.reached(state)
             name = queued if state == QUEUED else state
             setattr(self, name, getattr(self, name) + 1)
             if state == REFUSED:
@@ -79,10 +82,11 @@ def dispatch(
 
     Errors of the account are noted on it and end the call; the messages they hit keep their place.
     """
-    done = Dispatched()
     with runtime.reading(client_id) as work:
         account = get_account(work, account_id)
         entry = work.plugins.channels.get(account.channel)
+    count = runtime.metrics.messages.labels
+    done = Dispatched(reached=lambda state: count(account.channel, state).inc())
     # Where no channel can be asked, nobody can promise that a repeat is dropped.
     idempotent = entry is not None and isinstance(entry.thing, SendsMessages) and entry.thing.idempotent
     recover_leases(runtime, client_id, account_id, idempotent=idempotent)
