@@ -10,6 +10,7 @@ from typing import Any
 from fairlead.channels.checks import check_account
 from fairlead.channels.service import get_account
 from fairlead.errors import Conflict, Unavailable
+from fairlead.governance.audit import record
 from fairlead.governance.jobs import create_job
 from fairlead.plugins.manifest import Capability
 from fairlead.work import Work
@@ -33,7 +34,9 @@ def start_sync(context: Context, client_id: int, account_id: int, given: Any) ->
             raise Conflict(f"the account is {account.state}", next_step="resume the account first")
         if Capability.ORDERS not in work.plugins.channel(account.channel).manifest.capabilities:
             raise Conflict(f"the channel {account.channel!r} has no orders to fetch")
-        return {"job": create_job(work, SYNC_JOB, {"account_id": account.id, "account": account.name}).id}
+        job = create_job(work, SYNC_JOB, {"account_id": account.id, "account": account.name})
+        record(work, "channel_account.sync_asked", "channel_account", account.id, after={"job": job.id})
+        return {"job": job.id}
 
     answer = context.change(client_id, lambda work: only_once(work, "syncChannelAccount", given, lambda: make(work)))
     hand_over(context, client_id, answer["job"])

@@ -14,6 +14,7 @@ from fairlead.customers.merging import split_profile as split
 from fairlead.customers.model import Profile as ProfileRow
 from fairlead.customers.profiles import reveal_profile as reveal
 from fairlead.errors import InvalidInput, NotFound
+from fairlead.governance.audit import record
 from fairlead.work import Work
 from fairlead_graphql.context import Context
 from fairlead_graphql.customers.loaders import PROFILE
@@ -211,6 +212,8 @@ class CustomersMutation:
             )
         else:
             withdraw(work, number, given.purpose, given.channel, source=source, evidence=evidence)
+        action = "consent.granted" if given.granted else "consent.withdrawn"
+        record(work, action, "profile", number, after={"purpose": given.purpose, "channel": given.channel})
         return {"profile": number}
 
     @client_mutation(
