@@ -73,6 +73,7 @@ postgres_server = _core.postgres_server
 postgres_template = _core.postgres_template
 postgres_shared = _core.postgres_shared
 database_url = _core.database_url
+own_database_url = _core.own_database_url
 keyring = _core.keyring
 vault = _core.vault
 clock = _core.clock
@@ -195,8 +196,12 @@ def runtime(build_runtime: Callable[..., Fairlead], plugin: Any) -> Fairlead:
 
 
 @pytest.fixture
-def world(runtime: Fairlead, clock: FakeClock, tmp_path: Path) -> Iterator[World]:
-    """The application with its data; its engine works when a test calls ``world.engine.run_due()``."""
+def world(runtime: Fairlead, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """The application with its data; its engine works when a test calls ``world.engine.run_due()``.
+
+    Requests have ten minutes, so that a busy machine changes no answer.
+    """
+    monkeypatch.setenv("FAIRLEAD_LIMIT_REQUEST_SECONDS", "600")
     engine = MemoryEngine(now=clock())
     runtime.engine = engine
     register_all(runtime, engine)

@@ -1,29 +1,46 @@
-"""How SQLite carries out statements: what an index is there for, without a table large enough to feel it."""
+"""How a database carries out the statements that really run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import event
 
-from fairlead.storage.database import Database
 
+@contextmanager
+def explained(engine: sa.Engine, wanted: Callable[[str], bool]) -> Iterator[list[tuple[str, str]]]:
+    """Statement and plan of each wanted statement that runs in the block.
 
-def explained(database: Database, about: str) -> list[tuple[str, str]]:
-    """A list that fills with (statement, step of its plan) for each statement from now on that names ``about``.
-
-    Skips the test on PostgreSQL, which plans by its statistics, and a small table has none.
+    PostgreSQL would scan a small table whatever its indexes, so its plans are asked for with scans switched off.
     """
-    if not database.is_sqlite:
-        pytest.skip("PostgreSQL plans by its statistics, which a small table does not have")
     found: list[tuple[str, str]] = []
 
     def note(connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
-        if many or about not in statement or not statement.startswith(("SELECT", "UPDATE", "INSERT")):
+        if many or not wanted(statement):
             return
         raw = connection.connection.driver_connection
-        found.extend((statement, row[3]) for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
+        if connection.dialect.name == "sqlite":
+            plan = [row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+        else:
+            with raw.cursor() as cursor:
+                cursor.execute("SET LOCAL enable_seqscan = off")
+                plan = [row[0] for row in cursor.execute(f"EXPLAIN {statement}", parameters)]
+                cursor.execute("SET LOCAL enable_seqscan = on")
+        found.append((statement, "\n".join(plan)))
 
-    event.listen(database.engine, "before_cursor_execute", note)
-    return found
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+def steps_of(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Statement and step, one by one; skips the test on PostgreSQL, whose steps are worded otherwise."""
+    if any("cost=" in plan for _, plan in found):
+        pytest.skip("these are SQLite's words for a plan")
+    return [(statement, step) for statement, plan in found for step in plan.splitlines()]

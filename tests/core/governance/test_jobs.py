@@ -12,7 +12,7 @@ from fairlead.governance import jobs
 from fairlead.governance.jobs import Progress, run_job
 from fairlead.runtime import Fairlead
 from fairlead.testing.fakes import FakeClock
-from support.plans import explained
+from support.plans import explained, steps_of
 from support.rows import audit_entries, jobs_of
 
 
@@ -133,11 +133,11 @@ def test_forgotten_jobs_are_found_without_reading_those_that_ended(
     run_job(runtime, agency.acme, ended, lambda _: None)
     waiting = make(runtime, agency.acme)
     clock.advance(hours=1)
-    steps = explained(runtime.database, "FROM job")
-    with runtime.agency_reading("test") as work:
+    asked = explained(runtime.database.engine, lambda statement: "FROM job" in statement)
+    with asked as plans, runtime.agency_reading("test") as work:
         found = jobs.forgotten_jobs(work, work.now, first=10)
     assert [job for _, job, _, _ in found] == [waiting]
-    assert [step for _, step in steps if "job" in step.split()] == [
+    assert [step for _, step in steps_of(plans) if "job" in step.split()] == [
         "SEARCH job USING INDEX ix_job_queued (id>?)",
     ]
 

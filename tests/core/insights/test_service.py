@@ -20,7 +20,7 @@ from fairlead.insights.model import AttributionRun
 from fairlead.insights.service import ask, attribute, credits_of, read_paths
 from fairlead.runtime import Fairlead
 from fairlead.work import Work
-from support.plans import explained
+from support.plans import explained, steps_of
 
 DAY = 86_400_000
 START = 1_700_000_000_000
@@ -152,10 +152,10 @@ def test_an_event_with_a_negative_amount_is_worth_nothing(runtime: Fairlead) -> 
 
 
 def test_a_span_of_one_day_reads_the_orders_of_that_day(runtime: Fairlead) -> None:
-    steps = explained(runtime.database, "FROM orders")
-    with runtime.reading("acme") as work:
+    asked = explained(runtime.database.engine, lambda statement: "FROM orders" in statement)
+    with asked as plans, runtime.reading("acme") as work:
         read_paths(work, ask({"start": instant(2), "end": instant(3), "lookback_days": 1}))
-    assert [step for _, step in steps] == [
+    assert [step for _, step in steps_of(plans)] == [
         "SEARCH orders USING INDEX ix_orders_paid (client_id=? AND paid_at>? AND paid_at<?)"
     ]
 

@@ -18,8 +18,8 @@ from fairlead.audiences.segments import refresh_segment
 from fairlead.customers.linking import ClaimColumn, link
 from fairlead.facts.ingest import EventColumns, take_events
 from fairlead.journeys import batch
-from fairlead.journeys.advance import Place, _somebody_due, advance
-from fairlead.journeys.model import Enrolment, Journey, JourneyVersion, Step
+from fairlead.journeys.advance import advance
+from fairlead.journeys.model import Enrolment, Journey, Step
 from fairlead.journeys.nodes import Wait, WaitSettings
 from fairlead.journeys.service import (
     activate_journey,
@@ -342,28 +342,6 @@ def test_more_people_than_a_batch_and_all_of_them_move(shop: Callable[..., Any],
         late = sa.select(sa.func.count()).where(Enrolment.state == "active", Enrolment.due_at <= work.now)
         assert work.session.scalar(late) == 0
     assert broken(made.runtime.database.engine) == {}
-
-
-def test_due_people_are_found_by_the_index(shop: Callable[..., Any]) -> None:
-    made = shop(5)
-    with made.runtime.work(made.client) as work:
-        version = work.session.scalars(sa.select(JourneyVersion.id)).one()
-        probe = _somebody_due(Place(version, 0), work)
-        table = batch.ENROLMENT
-        take = sa.select(table.c.id).where(
-            table.c.client_id == work.client_id, table.c.version_id == version, table.c.node == 0,
-            table.c.state == sa.literal_column("'active'"), table.c.due_at <= to_millis(work.now),
-        ).order_by(table.c.due_at).limit(5)  # fmt: skip
-        if work.session.is_postgresql:
-            work.session.bare(sa.text("SET LOCAL enable_seqscan = off"))
-        for statement in (probe, take):
-            text = statement.compile(work.session.get_bind(), compile_kwargs={"literal_binds": True})
-            if work.session.is_postgresql:
-                plan = work.session.bare(sa.text(f"EXPLAIN {text}")).scalars().all()
-            else:
-                plan = [row[3] for row in work.session.bare(sa.text(f"EXPLAIN QUERY PLAN {text}"))]
-            assert "ix_enrolment_due" in " ".join(plan)
-            assert "TEMP B-TREE" not in " ".join(plan), plan
 
 
 def test_the_batch_of_one_client_is_gone_for_the_next(shop: Callable[..., Any], clock: FakeClock) -> None:

@@ -18,7 +18,7 @@ from fairlead.customers.linking import ClaimColumn, link
 from fairlead.customers.model import Identity, Profile
 from fairlead.errors import Conflict, NotFound, PluginOff, Unavailable
 from fairlead.messaging.leases import LEASE, SENDER_LOST
-from fairlead.messaging.model import FAILED, IS_OPEN, QUEUED, REFUSED, SENDING, SENT, UNKNOWN, Message, MessageHistory
+from fairlead.messaging.model import FAILED, QUEUED, REFUSED, SENDING, SENT, UNKNOWN, MessageHistory
 from fairlead.messaging.policy import Policy
 from fairlead.messaging.service import cancel_message, resolve_unknown
 from fairlead.messaging.settling import MAX_ATTEMPTS
@@ -589,24 +589,3 @@ def test_a_name_that_does_not_open_holds_up_nobody(post: Callable[..., Any], tex
     made.queue()
     made.send()
     assert made.states() == Counter({(SENT, ""): 2}) + Counter([fate])
-
-
-def test_the_queue_uses_its_index(post: Callable[..., Any]) -> None:
-    made = post(Scripted(sent), 1)
-    made.queue()
-    with made.runtime.reading("acme") as work:
-        due = sa.select(Message.id).where(
-            Message.client_id == work.client_id,
-            Message.account_id == made.account,
-            IS_OPEN,
-            Message.state == QUEUED,
-            Message.due_at <= work.now,
-        )
-        text = due.order_by(Message.due_at, Message.id).limit(5)
-        compiled = text.compile(work.session.get_bind(), compile_kwargs={"literal_binds": True})
-        if work.session.is_postgresql:
-            work.session.bare(sa.text("SET LOCAL enable_seqscan = off"))
-            plan = work.session.bare(sa.text(f"EXPLAIN {compiled}")).scalars().all()
-        else:
-            plan = [row[3] for row in work.session.bare(sa.text(f"EXPLAIN QUERY PLAN {compiled}"))]
-    assert "ix_message_due" in " ".join(plan)
