@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -237,8 +238,10 @@ def test_the_worker_stops_when_asked() -> None:
     outcome: list[bool] = []
     thread = threading.Thread(target=lambda: outcome.append(run_until_stopped(engine, 5.0, stop)))
     thread.start()
+    end = time.monotonic() + 30
     while not engine._registry.started:
-        pass
+        assert time.monotonic() < end, "the engine does not start"
+        time.sleep(0.01)
     engine.enqueue("test.note", {})
     assert ran.wait(30)
     stop.set()

@@ -1,12 +1,10 @@
-"""A shop at the replay twin of the Taobao Open Platform."""
+"""What the contract kit needs to exercise the Taobao channel."""
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fairlead.plugins.contracts.channel import Window
 from fairlead.plugins.http import guarded_client
 from fairlead.testing import ChannelHarness, FakeClock, fake_context
 from fairlead_taobao.twin import TaobaoTwin
@@ -14,9 +12,11 @@ from fairlead_taobao.twin import TaobaoTwin
 
 @contextmanager
 def harness() -> Iterator[ChannelHarness]:
-    """40 orders of one day."""
+    """A shop of its own for each check, read exactly: what overlap is for is tested elsewhere."""
     clock = FakeClock()
     with TaobaoTwin(now=clock, orders=40) as twin, guarded_client(allow_hosts={"127.0.0.1"}) as http:
-        context = fake_context(twin.settings(window_minutes=720), http=http, clock=clock)
-        window = Window(clock.now - dt.timedelta(days=1), clock.now - dt.timedelta(minutes=10))
-        yield ChannelHarness(context, window=window, genuine=twin.spi_request({"biz": "1"}))
+        settings = twin.settings(page_size=10, window_minutes=360, overlap_seconds=0, settle_seconds=1)
+        finished = next(trade for trade in twin.book.trades.values() if trade["status"] == "TRADE_FINISHED")
+        yield ChannelHarness(
+            fake_context(settings, http=http, clock=clock), genuine=twin.spi_request({"trade": finished})
+        )

@@ -366,7 +366,6 @@ def test_only_what_a_demonstration_made_is_emptied_for_the_next(own_database_url
     database.dispose()
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("own_database_url", ["postgresql"], indirect=True)
 @pytest.mark.postgres
 def test_the_public_data_is_the_same_on_postgresql(

@@ -88,11 +88,13 @@ def test_a_delay_is_waited_for(make: Make, wait: Wait) -> None:
     engine.start()
     before = time.time()
 
+    later = engine.enqueue("late", {}, delay=600)
     run_id = engine.enqueue("late", {}, delay=0.8)
 
-    assert state(engine, run_id) is State.DELAYED
     wait(lambda: state(engine, run_id) is State.SUCCEEDED)
     assert ran[0] - before >= 0.799
+    assert state(engine, later) is State.DELAYED
+    assert len(ran) == 1
 
 
 def test_cron_ticks_and_skips_a_tick_while_the_last_one_runs(make: Make, wait: Wait) -> None:
@@ -128,20 +130,32 @@ def test_cron_ticks_and_skips_a_tick_while_the_last_one_runs(make: Make, wait: W
 
 def test_a_cancelled_run_never_starts(make: Make, wait: Wait) -> None:
     calls: list[str] = []
+    gate = threading.Event()
     engine = make()
-    engine.register("work", lambda payload: calls.append(payload["run"]))
-    engine.start()
 
-    run_id = engine.enqueue("work", {"run": "cancelled"}, key="k", delay=0.3)
+    def work(payload: dict[str, Any]) -> None:
+        calls.append(payload["run"])
+        gate.wait(15)
+
+    engine.register("work", work)
+    engine.start()
+    account: dict[str, Any] = {"queue": "accounts", "partition": "one"}
+    engine.enqueue("work", {"run": "before"}, **account)
+    wait(lambda: calls == ["before"])
+
+    run_id = engine.enqueue("work", {"run": "cancelled"}, key="k", **account)
+    later = engine.enqueue("work", {"run": "later"}, key="l", delay=600, **account)
     assert engine.cancel(run_id) is True
     assert engine.cancel(run_id) is False
+    assert engine.cancel(later) is True
     assert engine.cancel("unknown") is False
-    after = engine.enqueue("work", {"run": "after"}, key="k", delay=0.6)
+    after = engine.enqueue("work", {"run": "after"}, key="k", **account)
+    gate.set()
 
     assert after != run_id
     wait(lambda: state(engine, after) is State.SUCCEEDED)
-    assert state(engine, run_id) is State.CANCELLED
-    assert calls == ["after"]
+    assert state(engine, run_id) is state(engine, later) is State.CANCELLED
+    assert calls == ["before", "after"]
     assert engine.cancel(after) is False
 
 

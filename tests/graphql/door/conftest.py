@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import strawberry
+import structlog
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
@@ -355,3 +356,10 @@ def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> None:
 @pytest.fixture
 def until() -> Callable[..., None]:
     return wait_until
+
+
+@pytest.fixture
+def logged(caplog):
+    """Everything logged so far as one text: by structlog, then by the standard library."""
+    with structlog.testing.capture_logs() as entries:
+        yield lambda: json.dumps(entries, default=str) + caplog.text

@@ -5,19 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-import structlog
 
 from fairlead_graphql.door.documents import Document
 from fairlead_graphql.door.errors import ERRORS, count, public_errors, without_values
 from graphql import GraphQLError, parse, specified_rules
 
 PHONE = "13800138000"
-
-
-@pytest.fixture
-def logged(caplog):
-    with structlog.testing.capture_logs() as entries:
-        yield lambda: json.dumps(entries, default=str) + caplog.text
 
 
 def test_domain_errors_carry_code_path_and_next_step(door, logged):

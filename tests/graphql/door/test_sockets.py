@@ -174,11 +174,11 @@ BAD_MESSAGES = [
 
 
 @pytest.mark.parametrize("message", BAD_MESSAGES, ids=[text[:60] for text in BAD_MESSAGES])
-def test_messages_that_are_not_of_the_protocol_close_the_socket(door, caplog, message):
+def test_messages_that_are_not_of_the_protocol_close_the_socket(door, logged, message):
     with opened(door) as socket:
         socket.send_text(message)
         assert closing(socket) == 4400
-    assert caplog.text == ""
+    assert logged() == "[]"
 
 
 def test_binary_frames_close_the_socket(door):

@@ -12,10 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fairlead.plugins.contracts.scoring import Feature, FloatArray, ScoringScheme
-from fairlead.testing.contract import contract_tests
 from fairlead_weighted import Item, Weighted, WeightedSettings, column_of
-
-TestContract = contract_tests("weighted")
 
 SCHEME = Weighted()
 

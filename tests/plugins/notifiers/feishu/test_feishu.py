@@ -14,10 +14,7 @@ from pydantic import ValidationError
 
 from fairlead.plugins.contracts.notifier import Notice
 from fairlead.plugins.errors import Abort, FixCredentials, FixSettings, OutcomeUnknown, PluginError, RetryLater
-from fairlead.plugins.http import guarded_client
-from fairlead.testing.contract import contract_tests
-from fairlead.testing.fakes import FakeClock, FakeHttp, fake_context
-from fairlead.testing.harness import ChannelHarness
+from fairlead.testing.fakes import FakeHttp
 from fairlead_feishu.client import MAX_BODY, SHORTENED, body_of, bot_sign
 from fairlead_feishu.notifier import FeishuNotifier
 from fairlead_feishu.settings import FeishuSettings
@@ -26,23 +23,6 @@ from fairlead_feishu.twin import FeishuTwin
 SECRET = "SECfake"
 NOW = dt.datetime(2026, 3, 8, 4, 0, tzinfo=dt.UTC)
 NOTICE = Notice("import-7", "import.finished", NOW, "导入完成", "84287 行", {"refused": 3, "file": "订单.csv"})
-
-
-class _Harness:
-    """The kit's account: a twin on the fake clock of the context."""
-
-    def __enter__(self) -> ChannelHarness:
-        self.twin = FeishuTwin(now=lambda: NOW, secret=SECRET)
-        self.twin.start()
-        self.http = guarded_client(allow_hosts={"127.0.0.1"}, timeout=5)
-        return ChannelHarness(fake_context(self.twin.settings(), http=self.http, clock=FakeClock(NOW)))
-
-    def __exit__(self, *error: object) -> None:
-        self.http.close()
-        self.twin.__exit__(None, None, None)
-
-
-TestContract = contract_tests("feishu", harness=_Harness)
 
 
 def test_the_signature_is_the_published_one(vectors: Callable[[str], list[dict[str, Any]]]) -> None:

@@ -19,10 +19,7 @@ from pydantic import ValidationError
 
 from fairlead.plugins.contracts.notifier import Notice
 from fairlead.plugins.errors import Abort, FixSettings, PluginError, RetryLater
-from fairlead.plugins.http import guarded_client
-from fairlead.testing.contract import contract_tests
 from fairlead.testing.fakes import FakeClock, FakeHttp, fake_context
-from fairlead.testing.harness import ChannelHarness
 from fairlead_webhook.notifier import MAX_BODY, WebhookNotifier
 from fairlead_webhook.settings import WebhookSettings
 from fairlead_webhook.signing import BadSecret, key_of, signature
@@ -32,23 +29,6 @@ NOW = dt.datetime(2026, 3, 8, 4, 0, tzinfo=dt.UTC)
 OLD = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NEW = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 NOTICE = Notice("import-7", "import.finished", NOW, "导入完成", "84287 行", {"refused": 3})
-
-
-class _Harness:
-    """The kit's account: a twin on the fake clock of the context."""
-
-    def __enter__(self) -> ChannelHarness:
-        self.twin = WebhookTwin(now=lambda: NOW, secret=NEW)
-        self.twin.start()
-        self.http = guarded_client(allow_hosts={"127.0.0.1"}, timeout=5)
-        return ChannelHarness(fake_context(self.twin.settings(), http=self.http, clock=FakeClock(NOW)))
-
-    def __exit__(self, *error: object) -> None:
-        self.http.close()
-        self.twin.__exit__(None, None, None)
-
-
-TestContract = contract_tests("webhook", harness=_Harness)
 
 
 def settings(**changes: Any) -> WebhookSettings:
