@@ -104,7 +104,7 @@ def a_lost_answer_is_not_sent_again(subject: Subject) -> None:
             if trial.call != "send" or not trial.used:
                 continue
             again = isinstance(trial.error, RetryLater) or any(
-                result.state is SendState.RETRY for result in trial.result or ()
+                result.state in (SendState.RETRY, SendState.NOT_TRIED) for result in trial.result or ()
             )
             require(
                 not again,
