@@ -82,6 +82,7 @@ class ProfileMerge(Tenant, Base):
 
     __tablename__ = "profile_merge"
     __table_args__ = (
+        sa.Index("ix_profile_merge_client", "client_id", "id"),
         sa.Index("ix_profile_merge_survivor", "client_id", "survivor_id"),
         sa.Index("ix_profile_merge_absorbed", "client_id", "absorbed_id"),
         sa.Index(

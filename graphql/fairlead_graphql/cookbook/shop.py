@@ -38,7 +38,7 @@ from fairlead.storage.database import Database
 from fairlead.workflows import register_all
 from fairlead_graphql.app import build_app
 
-PEOPLE, SEED = 60, 20261121
+PEOPLE, SEED = 70, 20261121
 HOST = "http://127.0.0.1:8000"
 ROLES = {"admin": None, "operator": SHOP, "analyst": SHOP}
 """Who asks: the name of a token, which is also its role, and where; ``None`` is the whole agency."""

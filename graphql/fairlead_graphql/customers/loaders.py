@@ -150,6 +150,7 @@ MERGE = Plan(
     types.ProfileMerge,
     ProfileMerge.id,
     {
+        "survivorId": Column((ProfileMerge.survivor_id,), _profile_id),
         "absorbedId": Column((ProfileMerge.absorbed_id,), _profile_id),
         "rule": Column((ProfileMerge.rule,)),
         "evidence": Column((ProfileMerge.evidence,)),

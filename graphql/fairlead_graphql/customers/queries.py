@@ -10,10 +10,11 @@ import strawberry
 from fairlead.customers.identifiers import normalise
 from fairlead.customers.model import Identity as IdentityRow
 from fairlead.customers.model import Profile as ProfileRow
+from fairlead.customers.model import ProfileMerge as MergeRow
 from fairlead.errors import InvalidInput
 from fairlead_graphql.arguments import After, Before, First, Last
 from fairlead_graphql.customers import loaders
-from fairlead_graphql.customers.types import Order, Profile
+from fairlead_graphql.customers.types import Order, Profile, ProfileMerge
 from fairlead_graphql.ids import from_global
 from fairlead_graphql.listing import Connection, page_of, read_one, read_page
 from fairlead_graphql.policy import client_field
@@ -81,6 +82,21 @@ class CustomersOfClient:
             )
         )
         return read_one(work, loaders.PROFILE, query, selection_of(info))
+
+    @client_field(
+        "profiles:read", description="Profiles that became one, the newest first; those parted again included."
+    )
+    def merges(
+        self,
+        info: strawberry.Info,
+        first: First = strawberry.UNSET,
+        after: After = strawberry.UNSET,
+        last: Last = strawberry.UNSET,
+        before: Before = strawberry.UNSET,
+    ) -> Connection[ProfileMerge]:
+        page, work = page_of(first, after, last, before), info.context.work(self.client_id)
+        query = sa.select(MergeRow)
+        return read_page(work, loaders.MERGE, query, MergeRow.id, page, selection_of(info), descending=True)
 
     @client_field("profiles:read", description="All orders, the newest first.")
     def orders(

@@ -82,9 +82,10 @@ class ProfileConsent:
 @reached_with("profiles:read")
 @strawberry.type(description="A profile that turned out to be the same person and was absorbed.")
 class ProfileMerge:
-    """A merge, seen from the survivor."""
+    """A merge."""
 
     id: strawberry.ID = strawberry.field(description="Global id of the merge, which `splitProfile` takes.")
+    survivor_id: strawberry.ID = strawberry.field(description="Global id of the profile that goes on.")
     absorbed_id: strawberry.ID = strawberry.field(description="Global id of the profile that was absorbed.")
     rule: str = strawberry.field(description="Why they are one, such as shared_identity.")
     evidence: JSON = strawberry.field(description="What showed it; nothing in it identifies the person.")

@@ -472,6 +472,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_profile_merge")),
     )
     op.create_index("ix_profile_merge_absorbed", "profile_merge", ["client_id", "absorbed_id"], unique=False)
+    op.create_index("ix_profile_merge_client", "profile_merge", ["client_id", "id"], unique=False)
     op.create_index("ix_profile_merge_survivor", "profile_merge", ["client_id", "survivor_id"], unique=False)
     op.create_index(
         "ix_profile_merge_undone",
@@ -1052,6 +1053,7 @@ def downgrade() -> None:
         postgresql_where=sa.text("undone_at IS NOT NULL"),
     )
     op.drop_index("ix_profile_merge_survivor", table_name="profile_merge")
+    op.drop_index("ix_profile_merge_client", table_name="profile_merge")
     op.drop_index("ix_profile_merge_absorbed", table_name="profile_merge")
     op.drop_table("profile_merge")
     op.drop_index(

@@ -35,6 +35,9 @@ query ($id: ID!) {
   }
 }
 """
+MERGES = """
+query { client(slug: "acme") { merges(first: 5) { totalCount nodes { id survivorId undoneAt } } } }
+"""
 SPLIT = """
 mutation ($input: SplitProfileInput!) {
   splitProfile(input: $input) {
@@ -132,6 +135,9 @@ def test_a_merge_is_seen_and_undone(seeded: Any) -> None:
     assert [one["kind"] for one in found["identities"]] == ["email", "member"]
     assert (merge["rule"], merge["undoneAt"]) == ("shared_identity", None)
     assert merge["evidence"] == {"source": "test", "kinds": ["email", "member"]}
+    listed = world.data("analyst@acme", MERGES)["client"]["merges"]
+    assert listed == {"totalCount": 1, "nodes": [{"id": merge["id"], "survivorId": found["id"], "undoneAt": None}]}
+    assert world.data("analyst@bolt", MERGES.replace("acme", "bolt"))["client"]["merges"]["nodes"] != listed["nodes"]
     absorbed = world.data("operator@acme", HISTORY, id=merge["absorbedId"])["client"]["profile"]
     assert (absorbed["state"], absorbed["mergedInto"], absorbed["merges"]) == ("merged", found["id"], [])
     given = {"client": "acme", "mergeId": merge["id"]}
