@@ -290,9 +290,10 @@ def seed_client(runtime: Fairlead, client_id: int, profiles: Sequence[int]) -> N
         grant(work, profiles[0], "marketing", "*", source="test", evidence={})
         keys = [f"message-{profile}" for profile in profiles]
         queue_messages(work, "out", "hello-0", "marketing", np.array(profiles, np.int64), keys)
-        link(work, [ClaimColumn("email", ["one@people.test"])], "test")
-        link(work, [ClaimColumn("member", ["two"])], "test")
-        link(work, [ClaimColumn("email", ["one@people.test"]), ClaimColumn("member", ["two"])], "test")
+        mails, members_of = [f"{number}@people.test" for number in range(3)], ["two", "four", "six"]
+        link(work, [ClaimColumn("email", mails)], "test")
+        link(work, [ClaimColumn("member", members_of)], "test")
+        link(work, [ClaimColumn("email", mails), ClaimColumn("member", members_of)], "test")
         for _ in range(3 if "linear" in work.plugins.enabled else 0):
             attribute(work, "linear", {}, ask({}))
 

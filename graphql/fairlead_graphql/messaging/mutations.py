@@ -25,6 +25,7 @@ from fairlead_graphql.messaging.loaders import MESSAGE, TEMPLATE, shown_policy
 from fairlead_graphql.messaging.types import CapPeriod, Message, MessagingPolicy, Template
 from fairlead_graphql.mutation import Answer, UserError, client_mutation, done
 from fairlead_graphql.policy import reached_with
+from fairlead_graphql.rows import rows
 from fairlead_graphql.selection import Selection
 
 MOST_CAPS = 50
@@ -115,8 +116,8 @@ class TemplatePayload:
     """Payload with a template."""
 
     template: Template | None = strawberry.field(description="The new version.")
-    warnings: list[ContentWarning] | None = strawberry.field(
-        description="What the client's content rules find doubtful in it, at most 100."
+    warnings: list[ContentWarning] | None = rows(
+        content.MOST, "What the client's content rules find doubtful in it, at most 100."
     )
     errors: list[UserError] = errors()
 

@@ -136,7 +136,8 @@ def test_a_merge_is_seen_and_undone(seeded: Any) -> None:
     assert (merge["rule"], merge["undoneAt"]) == ("shared_identity", None)
     assert merge["evidence"] == {"source": "test", "kinds": ["email", "member"]}
     listed = world.data("analyst@acme", MERGES)["client"]["merges"]
-    assert listed == {"totalCount": 1, "nodes": [{"id": merge["id"], "survivorId": found["id"], "undoneAt": None}]}
+    assert listed["totalCount"] == 3
+    assert {"id": merge["id"], "survivorId": found["id"], "undoneAt": None} in listed["nodes"]
     assert world.data("analyst@bolt", MERGES.replace("acme", "bolt"))["client"]["merges"]["nodes"] != listed["nodes"]
     absorbed = world.data("operator@acme", HISTORY, id=merge["absorbedId"])["client"]["profile"]
     assert (absorbed["state"], absorbed["mergedInto"], absorbed["merges"]) == ("merged", found["id"], [])
