@@ -14,9 +14,9 @@ from fairlead_graphql.app import build_app
 
 SLOW = {
     "sqlite": "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 1e8) SELECT max(x) FROM c",
-    "postgresql": "SELECT pg_sleep(30)",
+    "postgresql": "SELECT pg_sleep(20)",
 }
-"""Half a minute of work, which comes to an end where nothing ends it."""
+"""Some twenty seconds of work, below the bound of every statement, which comes to an end where nothing ends it."""
 
 
 @pytest.fixture

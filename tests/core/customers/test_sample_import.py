@@ -90,8 +90,8 @@ class Shop:
         return found
 
 
-def open_shop(folder: Path, keys: Keyring) -> Fairlead:
-    url = f"sqlite:///{folder / 'shop.db'}"
+def open_shop(folder: Path, keys: Keyring, url: str | None = None) -> Fairlead:
+    url = url or f"sqlite:///{folder / 'shop.db'}"
     database = Database(url)
     migrate.upgrade(database)
     runtime = Fairlead(Settings(database_url=url), database, Vault(keys), Plugins.for_tests())
@@ -191,9 +191,9 @@ def test_again_changes_nothing(shop: Shop) -> None:
     assert broken(shop.runtime.database.engine) == {}
 
 
-def test_killed_half_way_and_run_again_gives_the_same_rows(shop: Shop, tmp_path: Path) -> None:
+def test_killed_half_way_and_run_again_gives_the_same_rows(shop: Shop, own_database_url: str, tmp_path: Path) -> None:
     keys = Keyring.generate()
-    runtime = open_shop(tmp_path, keys)
+    runtime = open_shop(tmp_path, keys, own_database_url)
     with runtime.work("acme") as work:
         block_identity(work, "phone", shop.sample.shop_phone, "the shop's own")
     names = ("members.csv", "wechat_orders.csv", "consents.csv")
@@ -202,12 +202,17 @@ def test_killed_half_way_and_run_again_gives_the_same_rows(shop: Shop, tmp_path:
         command = [sys.executable, "-c", WORKER, url, keys.dump(), str(shop.folder / name)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
         for _ in range(turn + 1):
-            assert process.stdout.readline()
+            assert process.stdout.readline(), "the import ended before the kill"
         time.sleep(0.01 * turn)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
+        with runtime.reading("acme") as work:
+            found = work.session.execute(sa.select(Import.state, Import.file_name).order_by(Import.id.desc())).first()
+        assert found is not None
+        assert (*found,) == ("running", name), "the kill did not come half way"
     for name in names:
         import_file(runtime, "acme", shop.folder / name, parse_mapping(MAPPINGS[name]))
     clean = Shop(open_shop_in(tmp_path / "clean"), shop.folder, shop.sample, {})
