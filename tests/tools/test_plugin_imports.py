@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PUBLIC = (
     "fairlead.plugins",
+    "fairlead.testing.http_twin",
     "fairlead.insights.markov_solver",
     "fairlead.insights.path_counts",
     "fairlead.insights.paths",

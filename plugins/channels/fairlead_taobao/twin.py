@@ -14,12 +14,11 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qsl
 
 from fairlead.plugins.contracts.channel import InboundRequest
+from fairlead.testing.http_twin import HttpTwin, Reply
 from fairlead_taobao.client import CHINA, TOLERANCE, spi_sign, top_sign
 from fairlead_taobao.mapping import BadTrade, from_utc, to_utc
 from fairlead_taobao.settings import TaobaoSettings
@@ -53,7 +52,7 @@ class Refused(Exception):
         }
 
 
-class TaobaoTwin:
+class TaobaoTwin(HttpTwin):
     """The platform in one object; use it as a context manager to have it served on 127.0.0.1.
 
     ``now`` is the platform's clock. ``limit_every`` refuses every n-th call with code 7 (0: none), ``moves_per_page``
@@ -88,36 +87,19 @@ class TaobaoTwin:
         self._tokens = 0
         self._count = 0
         self._lock = threading.Lock()
-        self._server: ThreadingHTTPServer | None = None
         self.session, self.refresh_token = "", ""
         self._session_ends = now()
         self._new_tokens()
 
-    # -- being a server ---------------------------------------------------------------------------------------------
-
-    def start(self, port: int = 0) -> int:
-        """Serve on 127.0.0.1 in a thread; returns the port."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self.port
-
-    @property
-    def port(self) -> int:
-        """Where it is served."""
-        if self._server is None:
-            raise RuntimeError("the twin is not started")
-        return int(self._server.server_address[1])
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+    def reply(self, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """As the platform answers: whatever went wrong, by status 200."""
+        form = dict(parse_qsl(body.decode(), keep_blank_values=True))
+        status, answer = self.token(form) if path == "/token" else (200, self.rest(form))
+        return (
+            status,
+            {"content-type": "text/javascript;charset=UTF-8"},
+            json.dumps(answer, ensure_ascii=False).encode(),
+        )
 
     def settings(self, **changes: Any) -> TaobaoSettings:
         """Settings of an account at this twin, with its current tokens."""
@@ -257,25 +239,6 @@ class TaobaoTwin:
             answer["total_results"] = len(found)
         self.book.disturb(self.moves_per_page, self.now())
         return answer
-
-
-def _handler(twin: TaobaoTwin) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            size = int(self.headers.get("content-length", "0"))
-            form = dict(parse_qsl(self.rfile.read(size).decode(), keep_blank_values=True))
-            status, answer = twin.token(form) if self.path == "/token" else (200, twin.rest(form))
-            body = json.dumps(answer, ensure_ascii=False).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "text/javascript;charset=UTF-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing: a request line may hold tokens."""
-
-    return Handler
 
 
 def main() -> None:

@@ -14,11 +14,10 @@ import hmac
 import json
 import sys
 import threading
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from fairlead.testing.http_twin import HttpTwin, Reply
 from fairlead_feishu.settings import FeishuSettings
 
 PATH = "/open-apis/bot/v2/hook/"
@@ -28,7 +27,7 @@ MAX_BODY = 20 * 1024
 Answer = tuple[int, dict[str, Any]]
 
 
-class FeishuTwin:
+class FeishuTwin(HttpTwin):
     """The bot in one object; use it as a context manager to have it served on 127.0.0.1.
 
     ``now`` is the platform's clock. ``secret`` and ``keyword`` switch on those checks; ``per_second`` and
@@ -51,35 +50,21 @@ class FeishuTwin:
         self.messages: list[dict[str, Any]] = []
         self._taken: list[dt.datetime] = []
         self._lock = threading.Lock()
-        self._server: ThreadingHTTPServer | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-
-    def start(self, port: int = 0) -> None:
-        """Serve on 127.0.0.1 in a thread."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
     def url(self) -> str:
         """The bot's webhook address."""
-        if self._server is None:
-            raise RuntimeError("the twin is not started")
-        return f"http://127.0.0.1:{self._server.server_address[1]}{PATH}{self.bot}"
+        return f"{self.origin}{PATH}{self.bot}"
 
     def settings(self, **changes: Any) -> FeishuSettings:
         """Settings that fit this twin."""
         given = {"webhook_url": self.url, "secret": self.secret, "keyword": self.keyword, **changes}
         return FeishuSettings.model_validate(given)
+
+    def reply(self, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """As the platform answers."""
+        status, answer = self.hook(path, body)
+        return status, {"content-type": "application/json; charset=utf-8"}, json.dumps(answer).encode()
 
     def hook(self, path: str, body: bytes) -> Answer:
         """Answer one request: HTTP status and body."""
@@ -129,23 +114,6 @@ def _is_post(message: dict[str, Any]) -> bool:
 
 def _refusal(code: int, text: str) -> dict[str, Any]:
     return {"code": code, "data": {}, "msg": text}
-
-
-def _handler(twin: FeishuTwin) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            status, answer = twin.hook(self.path, self.rfile.read(int(self.headers.get("content-length", 0))))
-            body = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json; charset=utf-8")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing: paths hold the bot's token."""
-
-    return Handler
 
 
 def main() -> None:

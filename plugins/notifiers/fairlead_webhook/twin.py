@@ -16,10 +16,9 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from fairlead.testing.http_twin import HttpTwin, Reply
 from fairlead_webhook.settings import WebhookSettings
 
 TOLERANCE_SECONDS = 300
@@ -27,7 +26,7 @@ TOLERANCE_SECONDS = 300
 Answer = tuple[int, dict[str, str]]
 
 
-class WebhookTwin:
+class WebhookTwin(HttpTwin):
     """A receiver in one object; use it as a context manager to have it served on 127.0.0.1.
 
     ``now`` is its clock and ``secret`` what it checks with. ``answers`` are ``(status, headers)`` to give to the next
@@ -41,34 +40,19 @@ class WebhookTwin:
         self.taken: dict[str, Any] = {}
         self.repeats: list[str] = []
         self._lock = threading.Lock()
-        self._server: ThreadingHTTPServer | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-
-    def start(self, port: int = 0) -> None:
-        """Serve on 127.0.0.1 in a thread."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
     def url(self) -> str:
         """Where it is served."""
-        if self._server is None:
-            raise RuntimeError("the twin is not started")
-        return f"http://127.0.0.1:{self._server.server_address[1]}/hooks/fairlead"
+        return f"{self.origin}/hooks/fairlead"
 
     def settings(self, **changes: Any) -> WebhookSettings:
         """Settings that fit this twin."""
         return WebhookSettings.model_validate({"url": self.url, "secret": self.secret, **changes})
+
+    def reply(self, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """As a receiver answers: status and headers say everything."""
+        return *self.receive(headers, body), b""
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answer one request; header names are lower case."""
@@ -100,23 +84,6 @@ class WebhookTwin:
             if version == "v1"
         ]
         return any(matches)
-
-
-def _handler(twin: WebhookTwin) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            status, more = twin.receive(headers, self.rfile.read(int(headers.get("content-length", 0))))
-            self.send_response(status)
-            for name, value in more.items():
-                self.send_header(name, value)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    return Handler
 
 
 def main() -> None:
