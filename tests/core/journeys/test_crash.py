@@ -172,12 +172,16 @@ class Flight:
         self._table = Message.__table__
         self.keys: set[str] = set()
 
-    def note(self) -> None:
-        """Add what is in flight now; the batch of a sender that was slow may have been taken back from it already."""
+    def now(self) -> set[str]:
+        """What is in flight; the batch of a sender that was slow may have been taken back from it already."""
         message = self._table.c
         lost = sa.and_(message.state == UNKNOWN, message.reason == SENDER_LOST)
         with self._engine.connect() as connection:
-            self.keys |= set(connection.scalars(sa.select(message.key).where((message.state == SENDING) | lost)))
+            return set(connection.scalars(sa.select(message.key).where((message.state == SENDING) | lost)))
+
+    def note(self) -> None:
+        """Add what is in flight now."""
+        self.keys |= self.now()
 
 
 def kill_often(scene: Scene, kills: int, seed: int) -> tuple[int, set[str]]:
@@ -262,3 +266,25 @@ def test_fifty_kills(own_database_url: str, channel: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_five_hundred_kills(own_database_url: str, channel: str, tmp_path: Path) -> None:
     survive(own_database_url, channel, kills=500, people=4000, folder=tmp_path)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_whoever_slept_past_its_lease_sends_nothing_twice(own_database_url: str, channel: str, tmp_path: Path) -> None:
+    scene = make_scene(own_database_url, channel, 150, tmp_path)
+    chance = random.Random(12)
+    with workers(scene) as found:
+        for _ in range(WORKERS):
+            found.tell("start")
+        for _ in range(10):
+            time.sleep(chance.uniform(0.0, 0.1))
+            asleep = chance.choice(found.alive)
+            os.kill(asleep, signal.SIGSTOP)
+            time.sleep(1.5 * crash_worker.LEASE.total_seconds() / crash_worker.SPEED)
+            os.kill(asleep, signal.SIGCONT)
+        flight, end = Flight(scene), time.monotonic() + 60
+        while not scene.done() or flight.now():
+            assert time.monotonic() < end, "somebody who woke up did not tell what became of its messages"
+            time.sleep(0.05)
+    _, messages = check(scene)
+    # Nobody died, so whoever was taken for dead told the outcome when it woke.
+    assert set(messages.values()) == {SENT}
