@@ -34,7 +34,8 @@ from fairlead.demo.sample_shop import CART_NOT_BOUGHT, GRAPH, MAPPINGS, SHOP, SU
 from fairlead.demo.stage import Stage
 from fairlead.journeys.model import Enrolment
 from fairlead.journeys.workflows import run_client
-from fairlead.messaging.dispatch import SENDER_LOST, dispatch
+from fairlead.messaging.dispatch import dispatch
+from fairlead.messaging.leases import SENDER_LOST
 from fairlead.messaging.model import QUEUED, REFUSED, SENDING, SENT, UNKNOWN, Message
 from fairlead.messaging.templates import save_template
 from fairlead.messaging.workflows import due_accounts

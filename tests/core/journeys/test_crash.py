@@ -28,7 +28,7 @@ from fairlead.customers.linking import ClaimColumn, link
 from fairlead.facts.fingerprint import fingerprints
 from fairlead.journeys.model import Enrolment, Step
 from fairlead.journeys.service import activate_journey, create_journey
-from fairlead.messaging.dispatch import SENDER_LOST
+from fairlead.messaging.leases import SENDER_LOST
 from fairlead.messaging.model import SENDING, SENT, UNKNOWN, Message
 from fairlead.messaging.policy import Policy, set_policy
 from fairlead.messaging.templates import save_template
