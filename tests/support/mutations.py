@@ -19,9 +19,10 @@ from fairlead.customers.model import ProfileMerge
 from fairlead.governance.jobs import create_job
 from fairlead.governance.model import AuditEntry
 from fairlead.messaging.history import set_state
-from fairlead.messaging.model import UNKNOWN, Message
+from fairlead.messaging.model import FAILED, UNKNOWN, Message
 from fairlead.messaging.outbox import queue_messages
 from fairlead.messaging.templates import save_template
+from fairlead_graphql.ids import split_global
 from graphql import get_named_type, is_leaf_type
 
 Given = dict[str, Any]
@@ -122,6 +123,14 @@ def account(desk: Desk) -> str:
     settings = {"shop": "s1", "token": "t0-s3cr3t"}
     given = desk.at(channel="shop", name=desk.fresh("account"), settings=settings)
     return str(desk.do("connectChannelAccount", **given)["account"]["id"])
+
+
+def account_with_a_failure(desk: Desk) -> str:
+    """An account through which a message was tried in vain."""
+    made, number = account(desk), split_global(message(desk, FAILED))[1]
+    with desk.world.client_work(desk.client) as work:
+        work.session.get_one(Message, number).account_id = split_global(made)[1]
+    return made
 
 
 def segment(desk: Desk) -> str:
@@ -250,6 +259,7 @@ CASES: dict[str, Callable[[Desk], Given]] = {
     "setMessagingPolicy": lambda d: d.at(quietFrom=next(d._numbers), quietUntil=0, caps=[]),
     "resolveUnknownMessage": lambda d: d.at(messageId=message(d, UNKNOWN), wasSent=True),
     "cancelMessage": lambda d: d.at(messageId=message(d)),
+    "retryMessages": lambda d: d.at(accountId=account_with_a_failure(d)),
     "runAttribution": lambda d: d.at(question={}, models=[{"name": "linear"}]),
 }
 

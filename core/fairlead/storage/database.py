@@ -53,7 +53,8 @@ class Database:
             options["connect_args"] = {"check_same_thread": False, "timeout": 30}
         else:
             millis = int(statement_timeout * 1000)
-            options["connect_args"] = {"options": f"-c statement_timeout={millis} -c lock_timeout={millis}"}
+            # The shorter of the two ends a wait, and only the end of a wait for a lock says that trying again may help.
+            options["connect_args"] = {"options": f"-c statement_timeout={millis} -c lock_timeout={millis // 2}"}
         self.engine = sa.create_engine(self.url, **options)
         self._writer = self.engine.execution_options(**{WRITE: True})
         if self.is_sqlite:

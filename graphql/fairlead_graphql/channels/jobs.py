@@ -53,6 +53,7 @@ def check_once(context: Context, client_id: int, account_id: int, given: Any) ->
     def take(work: Work) -> Answer:
         nonlocal fresh
         work.plugins.channel(get_account(work, account_id).channel)
+        record(work, "channel_account.check_asked", "channel_account", account_id)
         fresh = True
         return {"account": account_id}
 
