@@ -68,7 +68,7 @@ def judge(work: Work, messages: Sequence[Message], kinds: Sequence[str], scope: 
     consented, withdrawn = _consented(work, messages)
     addresses, suppressed = _addresses(work, messages, kinds, scope)
     stopped = _stopped_journeys(work, messages)
-    twice = repeated(work, [row.id for row in messages if row.enrolment_id is not None])
+    twice = repeated(work, messages)
     policy, zone = get_policy(work), get_client(work.session, work.client_id).zone
     today = work.now.astimezone(zone_of(zone)).date()
     for message in messages:

@@ -71,11 +71,11 @@ def prepare(settings: Settings, people: int, port: int, folder: Path) -> None:
     clock = DemoClock()
     sample = write_sample(folder / "sample", people=people)
     assert sample.people == people
-    with open_runtime(settings, clock=clock) as runtime:
+    with contextlib.ExitStack() as helpers, open_runtime(settings, clock=clock) as runtime:
         with runtime.agency_work("demo") as work:
             agency = create_agency(work, "demo", "Demo agency")
         engine: Any = None
-        stage = Stage(runtime, engine, clock, Console(file=io.StringIO()), folder, agency.id)
+        stage = Stage(runtime, engine, clock, Console(file=io.StringIO()), folder, agency.id, helpers)
         stage.add_client(SHOP, "明前茶铺", ("email",), zone="Asia/Shanghai", currency="CNY")
         for name, mapping in MAPPINGS.items():
             stage.bring_in(SHOP, folder / "sample" / name, mapping)

@@ -140,7 +140,7 @@ def test_merging_does_not_send_a_journeys_message_twice(
     with runtime.work("acme") as work:
         merge_profiles(work, [(people[0], people[1])], rule="test", evidence=[{}])
     dispatch(runtime, runtime.client("acme").id, account)
-    assert _states(runtime) == {"cancelled:merged_with_one_who_has_it": 1, "sent:": 3}
+    assert _states(runtime) == {"refused:merged_with_one_who_has_it": 1, "sent:": 3}
 
 
 def _journey(runtime: Fairlead, people: list[int], *, pause: bool = False) -> int:

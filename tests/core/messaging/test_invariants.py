@@ -46,8 +46,8 @@ def send_unjudged(made: Any, clock: FakeClock) -> None:
         work.session.execute(sa.update(Message).where(Message.state == QUEUED).values(**values))
         work.session.execute(
             sa.text(
-                "INSERT INTO message_history (client_id, message_id, number, state, reason, at, detail)"
-                " SELECT client_id, id, 2, 'sent', '', sent_at, '{}' FROM message"
+                "INSERT INTO message_history (client_id, message_id, number, state, reason, at)"
+                " SELECT client_id, id, 2, 'sent', '', sent_at FROM message"
             ),
             execution_options={"bare": True},
         )
