@@ -74,6 +74,7 @@ postgres_template = _core.postgres_template
 postgres_shared = _core.postgres_shared
 database_url = _core.database_url
 own_database_url = _core.own_database_url
+own_database_url = _core.own_database_url
 keyring = _core.keyring
 vault = _core.vault
 clock = _core.clock

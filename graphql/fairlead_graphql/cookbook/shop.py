@@ -93,7 +93,7 @@ class Shop:
             response = await http.post("/graphql", content=orjson.dumps(body), headers=headers)
         if not events:
             return [response.json()]
-        blocks = [dict(_event_lines(block)) for block in response.text.replace("\r\n", "\n").split("\n\n")]
+        blocks = [dict(event_lines(block)) for block in response.text.replace("\r\n", "\n").split("\n\n")]
         return [orjson.loads(block["data"]) for block in blocks if block.get("event") == "next"]
 
 
@@ -112,7 +112,7 @@ def open_shop(folder: Path, trusted: Path | None = None) -> Iterator[Shop]:
     register_all(runtime, engine)
     engine.start()
     with contextlib.closing(runtime), _console_folder(folder):
-        shop = Shop(runtime, engine, clock, _fill(runtime, folder))
+        shop = Shop(runtime, engine, clock, fill(runtime, folder))
         with contextlib.closing(shop):
             yield shop
 
@@ -131,7 +131,7 @@ def _console_folder(folder: Path) -> Iterator[None]:
             os.environ["FAIRLEAD_CONSOLE_FOLDER"] = before
 
 
-def _fill(runtime: Fairlead, folder: Path) -> dict[str, str]:
+def fill(runtime: Fairlead, folder: Path) -> dict[str, str]:
     """Two clients, a member and a token per role, and the sample's files imported for the first client."""
     tokens: dict[str, str] = {}
     with runtime.agency_work("cookbook") as work:
@@ -161,7 +161,7 @@ def _fill(runtime: Fairlead, folder: Path) -> dict[str, str]:
     return tokens
 
 
-def _event_lines(block: str) -> Iterator[tuple[str, str]]:
+def event_lines(block: str) -> Iterator[tuple[str, str]]:
     for line in block.splitlines():
         name, _, value = line.partition(":")
         yield name, value.lstrip()
