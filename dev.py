@@ -206,7 +206,8 @@ def test(arguments: list[str]) -> int:
     long = "--long" in arguments
     chosen = [] if long else ["-m", "not long"]
     if not any(word == "-n" or word.startswith(("-n", "--numprocesses", "--pdb")) for word in arguments):
-        chosen += ["-n", "auto", "--dist", "worksteal"]
+        # One more than there are cores: tests that kill processes mostly wait.
+        chosen += ["-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal"]
     return hand_over(PYTHON, "-m", "pytest", *chosen, *(word for word in arguments if word != "--long"))
 
 

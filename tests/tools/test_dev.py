@@ -243,7 +243,7 @@ def test_stdout_is_the_commands_own_even_on_the_first_call(project: Path, tmp_pa
     assert second.stderr == ""
 
 
-ALL_CORES = ["-n", "auto", "--dist", "worksteal"]
+ALL_CORES = ["-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal"]
 
 
 @pytest.mark.parametrize(
