@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -12,14 +13,14 @@ Reply = tuple[int, Mapping[str, str], bytes]
 """Status, headers beside ``content-length``, and body."""
 
 
-class HttpTwin:
+class HttpTwin(ABC):
     """A stand-in for a platform; a subclass answers by :meth:`reply`. As a context manager it is served meanwhile."""
 
     _server: ThreadingHTTPServer | None = None
 
+    @abstractmethod
     def reply(self, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """Answer one POST; header names are lower case. Called from several threads at once."""
-        raise NotImplementedError
 
     def start(self, port: int = 0) -> int:
         """Serve on 127.0.0.1 in a thread; the answer is the port."""
