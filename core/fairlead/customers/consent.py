@@ -49,13 +49,13 @@ class ConsentColumns:
 def record_consents(work: Work, rows: ConsentColumns) -> int:
     """Keep the proofs and bring what holds to what they say; answers how many were new.
 
-    A proof is new when its source has not told this word, for this purpose and channel at this instant, by the same
-    fingerprint. Which of several words holds: :mod:`fairlead.customers.holding`.
+    A proof is new when its source has not told this word for this purpose and channel by the same fingerprint, which
+    has the instant that the source gave. Which of several words holds: :mod:`fairlead.customers.holding`.
     """
     lock_identities(work)
     count = len(rows.at)
-    marks = zip(rows.fingerprints, rows.purposes, rows.channels, rows.states, rows.at, strict=True)
-    told = [f"{mark.hex()}/{purpose}/{channel}/{state}/{at}" for mark, purpose, channel, state, at in marks]
+    marks = zip(rows.fingerprints, rows.purposes, rows.channels, rows.states, strict=True)
+    told = [f"{mark.hex()}/{purpose}/{channel}/{state}" for mark, purpose, channel, state in marks]
     stored = bulk.insert(
         work.session,
         ConsentRecord,

@@ -232,8 +232,8 @@ def store_consents(work: Work, mapping: maps.ConsentMapping, chunk: Chunk, file:
     """Rows are grants and withdrawals."""
     read_time = cells.time_reader(mapping.time_format, mapping.zone)
     ids = chunk.source_ids(mapping.source_id, file)
-    at = chunk.read(mapping.at, read_time, NOT_A_TIME, optional=False)
-    at = _not_later(chunk, mapping.at, at, to_millis(work.now))
+    stated = chunk.read(mapping.at, read_time, NOT_A_TIME, optional=False)
+    at = _not_later(chunk, mapping.at, stated, to_millis(work.now))
     purposes = chunk.choice(mapping.purpose, maps.PURPOSES)
     states = chunk.choice(mapping.state, maps.CONSENT_STATES)
     channels = chunk.choice(mapping.consent_channel, None, limit=40, blank="*")
@@ -250,7 +250,8 @@ def store_consents(work: Work, mapping: maps.ConsentMapping, chunk: Chunk, file:
         work,
         consent.ConsentColumns(
             profile_ids=linked.profile_ids[somebody],
-            fingerprints=fingerprints(mapping.source, pick(ids, rows)),
+            # By the stated instant: one that was cut to now is another at each import of the same row.
+            fingerprints=fingerprints(mapping.source, (f"{ids[index]}/{stated[index]}" for index in rows)),
             purposes=pick(purposes, rows),
             channels=pick(channels, rows),
             states=pick(states, rows),

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from fairlead.customers.blocking import block_identity
+from fairlead.customers.consent import withdraw
 from fairlead.customers.imports import STORE, parse_mapping
 from fairlead.customers.mapping import Conversion, IdentityColumn, OrderMapping, Source
 from fairlead.customers.model import Consent, ConsentRecord, Import, ImportReject, Profile
@@ -284,6 +285,20 @@ def test_two_words_of_one_source_id_have_a_proof_each(desk: Any) -> None:
     with desk.runtime.reading(desk.client) as work:
         assert sorted(work.session.scalars(sa.select(ConsentRecord.state))) == ["granted", "withdrawn"]
     assert broken(desk.runtime.database.engine) == {}
+
+
+def test_a_consent_of_a_clock_ahead_does_not_come_back_over_a_withdrawal(desk: Any, clock: Any) -> None:
+    ahead = (clock.now + dt.timedelta(hours=20)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    rows = f"at,channel,state,member\n{ahead},sms,granted,m1\n"
+    desk.bring(rows, CONSENTS)
+    clock.advance(hours=1)
+    with desk.runtime.work(desk.client) as work:
+        person = work.session.scalars(sa.select(Profile.id)).one()
+        withdraw(work, person, "marketing", "sms", source="desk", evidence={})
+    clock.advance(hours=1)
+    assert desk.bring(rows, CONSENTS).known == 1
+    with desk.runtime.reading(desk.client) as work:
+        assert work.session.scalars(sa.select(Consent.state)).all() == ["withdrawn"]
 
 
 TOUCHES = {
