@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import sqlalchemy as sa
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from fairlead.customers import mapping as maps
 from fairlead.customers import storing
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 CHUNK = 20_000
 Progress = Callable[[int, int], None]
 MAPPING_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
-MAPPING: TypeAdapter[maps.Mapping] = TypeAdapter(maps.Mapping)
 STORE: dict[type[Any], Callable[..., Any]] = {
     maps.EventMapping: storing.store_events,
     maps.TouchMapping: storing.store_touches,
@@ -75,7 +74,7 @@ class ImportSummary:
 def parse_mapping(data: object) -> maps.Mapping:
     """A mapping from its JSON form. Raises :class:`Refusals` naming each wrong part."""
     try:
-        return MAPPING.validate_python(data)
+        return maps.ANY_MAPPING.validate_python(data)
     except ValidationError as error:
         # Pydantic puts the fact that it chose the model by in front of the field; it is no part of the input's path.
         raise Refusals(

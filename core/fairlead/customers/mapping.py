@@ -9,7 +9,7 @@ from typing import Annotated, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from phonenumbers import SUPPORTED_REGIONS
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
 from fairlead.customers.identifiers import KIND
 
@@ -230,6 +230,7 @@ Mapping = Annotated[
     EventMapping | TouchMapping | OrderMapping | RefundMapping | ProfileMapping | ConsentMapping,
     Field(discriminator="fact"),
 ]
+ANY_MAPPING: TypeAdapter[Mapping] = TypeAdapter(Mapping)
 
 _SPACES = re.compile(r"\s+")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from fairlead.customers import mapping as maps
 from fairlead.errors import InvalidInput
@@ -13,7 +13,6 @@ from fairlead.plugins.contracts.importer import Importer
 from fairlead.plugins.errors import Abort, PluginError
 from fairlead.work import Work
 
-_MAPPING: TypeAdapter[maps.Mapping] = TypeAdapter(maps.Mapping)
 _MODELS: dict[str, type[Any]] = {
     model.model_fields["fact"].default: model for model in get_args(get_args(maps.Mapping)[0])
 }
@@ -52,7 +51,7 @@ def mapping_of(name: str, fact: str, proposal: Mapping[str, str]) -> maps.Mappin
     for column, field in proposal.items():
         data[field] = {"column": column} if _takes_source(model, field) else column
     try:
-        return _MAPPING.validate_python(data)
+        return maps.ANY_MAPPING.validate_python(data)
     except ValidationError as error:
         fields = sorted({".".join(map(str, part["loc"][1:])) for part in error.errors()})
         raise Abort(f"what the importer {name!r} proposes is no mapping of {fact}: see {', '.join(fields)}") from error
